@@ -1,0 +1,26 @@
+// The compiler: every macro and every workaround for a compiler's bug, each named after it, in one file.
+#pragma once
+
+#if defined(__CUDACC__)
+#define FLAME_HOST_DEVICE __host__ __device__
+#else
+#define FLAME_HOST_DEVICE
+#endif
+
+#define FLAME_INLINE inline __attribute__((always_inline))
+#define FLAME_NOINLINE __attribute__((noinline))
+
+namespace flame {
+
+using u8 = unsigned char;
+using u16 = unsigned short;
+using u32 = unsigned int;
+using u64 = unsigned long long;
+using i8 = signed char;
+using i16 = short;
+using i32 = int;
+using i64 = long long;
+
+static_assert(sizeof(u32) == 4 && sizeof(u64) == 8 && sizeof(u16) == 2);
+
+}  // namespace flame
