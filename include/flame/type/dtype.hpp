@@ -5,7 +5,7 @@
 namespace flame {
 
 // Order is part of the format of words: append only.
-enum class dtype : u8 { f32, f64, bf16, f16, i32, i64, u8, boolean, key };
+enum class dtype : u8 { f32, f64, bf16, f16, int32, int64, uint8, boolean, key };
 
 // Storage types. They convert and nothing else: arithmetic on half types is done in f32.
 struct bf16 {
@@ -75,9 +75,9 @@ template <> inline constexpr int dtype_index<float> = int(dtype::f32);
 template <> inline constexpr int dtype_index<double> = int(dtype::f64);
 template <> inline constexpr int dtype_index<bf16> = int(dtype::bf16);
 template <> inline constexpr int dtype_index<f16> = int(dtype::f16);
-template <> inline constexpr int dtype_index<i32> = int(dtype::i32);
-template <> inline constexpr int dtype_index<i64> = int(dtype::i64);
-template <> inline constexpr int dtype_index<u8> = int(dtype::u8);
+template <> inline constexpr int dtype_index<i32> = int(dtype::int32);
+template <> inline constexpr int dtype_index<i64> = int(dtype::int64);
+template <> inline constexpr int dtype_index<u8> = int(dtype::uint8);
 template <> inline constexpr int dtype_index<bool> = int(dtype::boolean);
 template <> inline constexpr int dtype_index<key> = int(dtype::key);
 
@@ -88,10 +88,10 @@ template <element T> inline constexpr dtype dtype_of = static_cast<dtype>(dtype_
 
 [[nodiscard]] constexpr int size_of(dtype d) {
   switch (d) {
-    case dtype::f64: case dtype::i64: case dtype::key: return 8;
-    case dtype::f32: case dtype::i32: return 4;
+    case dtype::f64: case dtype::int64: case dtype::key: return 8;
+    case dtype::f32: case dtype::int32: return 4;
     case dtype::bf16: case dtype::f16: return 2;
-    case dtype::u8: case dtype::boolean: return 1;
+    case dtype::uint8: case dtype::boolean: return 1;
   }
   return 0;
 }
@@ -102,9 +102,9 @@ template <element T> inline constexpr dtype dtype_of = static_cast<dtype>(dtype_
     case dtype::f64: return "f64";
     case dtype::bf16: return "bf16";
     case dtype::f16: return "f16";
-    case dtype::i32: return "i32";
-    case dtype::i64: return "i64";
-    case dtype::u8: return "u8";
+    case dtype::int32: return "i32";
+    case dtype::int64: return "i64";
+    case dtype::uint8: return "u8";
     case dtype::boolean: return "bool";
     case dtype::key: return "key";
   }
@@ -114,6 +114,6 @@ template <element T> inline constexpr dtype dtype_of = static_cast<dtype>(dtype_
 [[nodiscard]] constexpr bool is_floating(dtype d) {
   return d == dtype::f32 || d == dtype::f64 || d == dtype::bf16 || d == dtype::f16;
 }
-[[nodiscard]] constexpr bool is_integer(dtype d) { return d == dtype::i32 || d == dtype::i64 || d == dtype::u8; }
+[[nodiscard]] constexpr bool is_integer(dtype d) { return d == dtype::int32 || d == dtype::int64 || d == dtype::uint8; }
 
 }  // namespace flame

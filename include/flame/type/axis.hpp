@@ -1,0 +1,48 @@
+// Axes have names: tag types whose extent the compiler knows or only run time does.
+#pragma once
+#include <flame/base/text.hpp>
+
+namespace flame {
+
+inline constexpr int dynamic = -1;
+
+// What a graph knows of an axis. Its address is its identity; the id orders axes the same way in every compiler.
+struct axis_info {
+  u64 id = 0;
+  int extent = dynamic;
+  text name;
+};
+
+struct axis_base {};
+
+// Base of an axis tag: `inline constexpr struct channel : dim<320> {} channel;`, or dim<> for a run-time extent.
+template <int Extent = dynamic>
+struct dim : axis_base {
+  static_assert(Extent >= dynamic, "flame::dim<N>: an extent is not negative; leave it out for a run-time extent");
+  static constexpr int extent = Extent;
+};
+
+template <class T>
+concept axis = requires { T::extent; } && requires(T t) { static_cast<const axis_base&>(t); };
+
+// Anonymous axes, counted from the last: anonymous<0> is the last axis. Operands that use them need equal ranks.
+template <int FromLast, int Extent = dynamic>
+struct anonymous : dim<Extent> {
+  static constexpr u64 id = mix(mix(0xA0, static_cast<u64>(FromLast)), static_cast<u64>(Extent + 1));
+};
+
+template <class Axis>
+struct axis_of {
+  static constexpr u64 id() {
+    if constexpr (requires { Axis::id; })
+      return Axis::id;
+    else
+      return mix(hash_of(type_name<Axis>()), static_cast<u64>(Axis::extent + 1));
+  }
+  static constexpr axis_info info{id(), Axis::extent, type_name<Axis>()};
+};
+
+template <axis Axis>
+inline constexpr const axis_info* axis_ptr = &axis_of<Axis>::info;
+
+}  // namespace flame
