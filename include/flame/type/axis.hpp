@@ -11,6 +11,7 @@ struct axis_info {
   u64 id = 0;
   int extent = dynamic;
   text name;
+  int from_last = -1;  // position of an anonymous axis
 };
 
 struct axis_base {};
@@ -29,6 +30,7 @@ concept axis = requires { T::extent; } && requires(T t) { static_cast<const axis
 template <int FromLast, int Extent = dynamic>
 struct anonymous : dim<Extent> {
   static constexpr u64 id = mix(mix(0xA0, static_cast<u64>(FromLast)), static_cast<u64>(Extent + 1));
+  static constexpr int from_last = FromLast;
 };
 
 template <class Axis>
@@ -39,7 +41,13 @@ struct axis_of {
     else
       return mix(hash_of(type_name<Axis>()), static_cast<u64>(Axis::extent + 1));
   }
-  static constexpr axis_info info{id(), Axis::extent, type_name<Axis>()};
+  static constexpr int from_last() {
+    if constexpr (requires { Axis::from_last; })
+      return Axis::from_last;
+    else
+      return -1;
+  }
+  static constexpr axis_info info{id(), Axis::extent, type_name<Axis>(), from_last()};
 };
 
 template <axis Axis>

@@ -1,0 +1,86 @@
+// What a graph knows of its leaves and of the functions it calls, and how a call hands over its operands.
+#pragma once
+#include <flame/base/list.hpp>
+#include <flame/type/tensor_type.hpp>
+
+namespace flame {
+
+// input: bound by the caller, by name or position. parameter: of a model, by path. state: a parameter that the
+// program itself renews (running statistics). argument: an operand of a function.
+enum class leaf_kind : u8 { input, parameter, state, argument };
+
+// Its address is its identity; the id orders leaves the same way in every compiler.
+struct leaf_info {
+  u64 id = 0;
+  leaf_kind kind = leaf_kind::input;
+  tensor_type type;
+  text name;
+};
+
+// A function as data: its words (graph/words.hpp) and what they refer to. Its address names it in a template
+// argument; its id is the hash of its content.
+struct function_info {
+  u64 id = 0;
+  text name;
+  const u64* words = nullptr;
+  int word_count = 0;
+  const axis_info* const* axes = nullptr;
+  int axis_count = 0;
+  const leaf_info* const* leaves = nullptr;  // the operands of a call, in order
+  int leaf_count = 0;
+  const function_info* const* functions = nullptr;
+  int function_count = 0;
+  const tensor_type* outputs = nullptr;
+  int output_count = 0;
+  // Given by the user: (operands, cotangents of the outputs) -> cotangents of the floating operands, in order.
+  const function_info* derivative = nullptr;
+};
+
+// How an operand reaches the instances of a repeat. plain: all share it. each: one of N. carry: the state handed from
+// one to the next, given back as output `index`. keyed: a random key, folded with the instance's number.
+enum class operand_mode : u8 { plain, each, carry, keyed };
+// What becomes of an output. carry: the last instance's. each: one of N. sum: added over the instances.
+enum class output_mode : u8 { carry, each, sum };
+
+struct call_operand {
+  operand_mode mode = operand_mode::plain;
+  int index = 0;  // carry: the output that hands it on
+  friend constexpr bool operator==(const call_operand&, const call_operand&) = default;
+};
+
+// The data of a call node. A plain call is the call of one instance: no count, all operands plain, all outputs carry.
+struct call_info {
+  bool repeat = false;   // axes: the axis that counts the instances
+  bool reverse = false;  // from the last instance to the first
+  list<call_operand> operands;
+  list<output_mode> outputs;
+
+  constexpr void encode(list<u64>& data) const {
+    data.push(static_cast<u64>(repeat) | static_cast<u64>(reverse) << 1 | static_cast<u64>(operands.size()) << 8 |
+              static_cast<u64>(outputs.size()) << 32);
+    u64 word = 0;
+    int filled = 0;
+    auto put = [&](u64 sixteen) {
+      word |= sixteen << (16 * filled);
+      if (++filled == 4) data.push(word), word = 0, filled = 0;
+    };
+    for (const call_operand& o : operands) put(static_cast<u64>(o.mode) | static_cast<u64>(o.index) << 2);
+    for (output_mode m : outputs) put(static_cast<u64>(m));
+    if (filled) data.push(word);
+  }
+  static constexpr call_info decode(const u64* data) {
+    call_info c;
+    c.repeat = data[0] & 1, c.reverse = (data[0] >> 1) & 1;
+    int operands = static_cast<int>((data[0] >> 8) & 0xffffff), outputs = static_cast<int>(data[0] >> 32);
+    for (int i = 0; i < operands + outputs; ++i) {
+      u64 s = (data[1 + i / 4] >> (16 * (i % 4))) & 0xffff;
+      if (i < operands)
+        c.operands.push({static_cast<operand_mode>(s & 3), static_cast<int>(s >> 2)});
+      else
+        c.outputs.push(static_cast<output_mode>(s));
+    }
+    return c;
+  }
+};
+
+}  // namespace flame

@@ -1,0 +1,409 @@
+// The shape and dtype rule of every primitive, in one place: used while tracing, by every pass and by the checker.
+#pragma once
+#include <flame/graph/function.hpp>
+#include <flame/graph/op.hpp>
+
+namespace flame {
+
+// Why an operation is refused. The user's words for each are in expr/refusals.hpp.
+enum class fault : u8 {
+  none,
+  dtypes_differ,     // operands of one operation have different element types
+  needs_floating,
+  needs_integer,
+  needs_boolean,
+  needs_number,
+  needs_key,
+  axis_missing,      // an axis is named that the operand does not have
+  axis_twice,        // an axis would stand twice in one tensor
+  extents_clash,     // two static extents that must agree do not
+  ranks_clash,       // anonymous operands of different ranks
+  rank_too_high,
+  not_contracted,    // an axis of one operand only is missing in the result of a contraction
+  operands_clash,    // a call: number, rank or element type of an operand
+  stacked,           // an instance count where a plain tensor is needed
+  image_layout,      // a convolution or pooling: axes are not [..., height, width, channel]
+};
+
+// Everything that an operation says besides its operands' values.
+struct operation {
+  op code = op::leaf;
+  list<tensor_type> operands;
+  list<const axis_info*> axes;
+  list<u64> data;
+  const leaf_info* leaf = nullptr;
+  const function_info* function = nullptr;
+};
+
+namespace rule {
+
+[[nodiscard]] constexpr bool extents_agree(int a, int b) { return a == dynamic || b == dynamic || a == b; }
+
+// One axis more, refused if it stands there already.
+constexpr fault extend(tensor_type& t, const axis_info* a) {
+  if (t.has(a)) return fault::axis_twice;
+  if (t.rank == max_rank) return fault::rank_too_high;
+  t.push(a);
+  return fault::none;
+}
+
+// Axes of all operands: the order of the first operand that has them all, else the first's, then what others add.
+constexpr fault align(const list<tensor_type>& operands, int first, tensor_type& out) {
+  int widest = first;
+  for (int i = first; i < operands.size(); ++i) {
+    if (operands[i].stack) return fault::stacked;
+    if (operands[i].rank > operands[widest].rank) widest = i;
+  }
+  bool all = true;
+  for (int i = first; i < operands.size(); ++i) all = all && within(operands[i], operands[widest]);
+  out = all ? operands[widest] : operands[first];
+  if (!all)
+    for (int i = first; i < operands.size(); ++i)
+      for (int k = 0; k < operands[i].rank; ++k) {
+        const axis_info* a = operands[i].axes[k];
+        if (out.has(a)) continue;
+        for (int j = 0; j < out.rank; ++j)
+          if (a->from_last >= 0 && out.axes[j]->from_last == a->from_last) return fault::extents_clash;
+        if (fault f = extend(out, a); f != fault::none) return f;
+      }
+  return fault::none;
+}
+
+constexpr fault replace(tensor_type& t, const axis_info* from, const axis_info* to) {
+  int at = t.find(from);
+  if (at < 0) return fault::axis_missing;
+  if (to != from && t.has(to)) return fault::axis_twice;
+  t.axes[at] = to;
+  return fault::none;
+}
+
+constexpr fault listed(const list<const axis_info*>& axes, int first, tensor_type& out) {
+  out.rank = 0;
+  for (int i = first; i < axes.size(); ++i)
+    if (fault f = extend(out, axes[i]); f != fault::none) return f;
+  return fault::none;
+}
+
+constexpr fault elementwise(const operation& o, tensor_type& out) {
+  const list<tensor_type>& in = o.operands;
+  int first = o.code == op::where ? 1 : 0;
+  dtype element = in[first].element;
+  if (o.code == op::fold) {
+    if (in[0].element != dtype::key) return fault::needs_key;
+    if (!is_integer(in[1].element)) return fault::needs_integer;
+  } else {
+    for (int i = first; i < in.size(); ++i)
+      if (in[i].element != element) return fault::dtypes_differ;
+    if (element == dtype::key && o.code != op::stop_gradient) return fault::needs_number;
+  }
+  if (fault f = align(in, 0, out); f != fault::none) return f;
+  out.element = element;
+  switch (o.code) {
+    case op::less: case op::less_equal:
+      if (element == dtype::boolean) return fault::needs_number;
+      out.element = dtype::boolean;
+      break;
+    case op::equal: case op::not_equal: out.element = dtype::boolean; break;
+    case op::is_finite: case op::is_nan:
+      if (!is_floating(element)) return fault::needs_floating;
+      out.element = dtype::boolean;
+      break;
+    case op::logical_and: case op::logical_or: case op::logical_not:
+      if (element != dtype::boolean) return fault::needs_boolean;
+      break;
+    case op::where:
+      if (in[0].element != dtype::boolean) return fault::needs_boolean;
+      break;
+    case op::cast: out.element = static_cast<dtype>(o.data[0]); break;
+    case op::fold: out.element = dtype::key; break;
+    case op::stop_gradient: break;
+    case op::neg: case op::abs: case op::sign: case op::add: case op::sub: case op::mul: case op::minimum:
+    case op::maximum:
+      if (element == dtype::boolean) return fault::needs_number;
+      break;
+    default:
+      if (!is_floating(element)) return fault::needs_floating;
+  }
+  return fault::none;
+}
+
+constexpr fault reduction(const operation& o, tensor_type& out) {
+  const tensor_type& in = o.operands[0];
+  if (in.stack) return fault::stacked;
+  bool logic = in.element == dtype::boolean && (o.code == op::max || o.code == op::min);
+  if ((in.element == dtype::boolean && !logic) || in.element == dtype::key) return fault::needs_number;
+  for (int i = 0; i < o.axes.size(); ++i) {
+    if (!in.has(o.axes[i])) return fault::axis_missing;
+    for (int k = 0; k < i; ++k)
+      if (o.axes[k] == o.axes[i]) return fault::axis_twice;
+  }
+  out.element = o.code == op::argmax ? dtype::int32 : in.element;
+  for (int i = 0; i < in.rank; ++i)
+    if (!o.axes.has(in.axes[i])) out.push(in.axes[i]);
+  return fault::none;
+}
+
+constexpr fault movement(const operation& o, tensor_type& out) {
+  out = o.operands[0];
+  if (out.stack) return fault::stacked;
+  const list<const axis_info*>& axes = o.axes;
+  switch (o.code) {
+    case op::permute: {
+      const tensor_type& in = o.operands[0];
+      if (fault f = listed(axes, 0, out); f != fault::none) return f;
+      if (out.rank != in.rank || !within(out, in)) return fault::axis_missing;
+      return fault::none;
+    }
+    case op::broadcast:
+      if (fault f = listed(axes, 0, out); f != fault::none) return f;
+      return within(o.operands[0], out) ? fault::none : fault::axis_missing;
+    case op::rename:
+      if (!extents_agree(axes[0]->extent, axes[1]->extent)) return fault::extents_clash;
+      return replace(out, axes[0], axes[1]);
+    case op::split: {
+      int at = out.find(axes[0]);
+      if (at < 0) return fault::axis_missing;
+      const tensor_type in = out;
+      int known = 1;
+      bool all = axes[0]->extent != dynamic;
+      out.rank = 0;
+      for (int i = 0; i < in.rank; ++i) {
+        if (i != at) {
+          if (fault f = extend(out, in.axes[i]); f != fault::none) return f;
+          continue;
+        }
+        for (int k = 1; k < axes.size(); ++k) {
+          if (fault f = extend(out, axes[k]); f != fault::none) return f;
+          if (axes[k]->extent == dynamic)
+            all = false;
+          else
+            known *= axes[k]->extent;
+        }
+      }
+      if (all && known != axes[0]->extent) return fault::extents_clash;
+      if (axes[0]->extent != dynamic && known > 0 && axes[0]->extent % known) return fault::extents_clash;
+      return fault::none;
+    }
+    case op::merge: {
+      int parts = axes.size() - 1, at = out.find(axes[0]), known = 1;
+      if (at < 0) return fault::axis_missing;
+      bool all = axes[parts]->extent != dynamic;
+      for (int k = 0; k < parts; ++k) {
+        if (out.find(axes[k]) != at + k) return fault::axis_missing;
+        if (axes[k]->extent == dynamic)
+          all = false;
+        else
+          known *= axes[k]->extent;
+      }
+      if (all && known != axes[parts]->extent) return fault::extents_clash;
+      const tensor_type in = out;
+      out.rank = 0;
+      for (int i = 0; i < in.rank; ++i) {
+        if (i > at && i < at + parts) continue;
+        if (fault f = extend(out, i == at ? axes[parts] : in.axes[i]); f != fault::none) return f;
+      }
+      return fault::none;
+    }
+    case op::slice:
+    case op::pad: return replace(out, axes[0], axes[1]);
+    case op::concatenate: {
+      const axis_info* to = axes[axes.size() - 1];
+      if (fault f = replace(out, axes[0], to); f != fault::none) return f;
+      int total = 0;
+      bool all = to->extent != dynamic;
+      for (int i = 0; i < o.operands.size(); ++i) {
+        tensor_type part = o.operands[i];
+        if (part.element != out.element) return fault::dtypes_differ;
+        if (fault f = replace(part, axes[i], to); f != fault::none) return f;
+        if (part.rank != out.rank || !within(part, out)) return fault::axis_missing;
+        if (axes[i]->extent == dynamic)
+          all = false;
+        else
+          total += axes[i]->extent;
+      }
+      return all && total != to->extent ? fault::extents_clash : fault::none;
+    }
+    default: return fault::none;
+  }
+}
+
+constexpr fault contraction(const operation& o, tensor_type& out) {
+  const tensor_type &a = o.operands[0], &b = o.operands[1];
+  if (a.stack || b.stack) return fault::stacked;
+  if (a.element != b.element) return fault::dtypes_differ;
+  if (!is_floating(a.element)) return fault::needs_floating;
+  out.element = a.element;
+  if (fault f = listed(o.axes, 0, out); f != fault::none) return f;
+  for (int i = 0; i < out.rank; ++i)
+    if (!a.has(out.axes[i]) && !b.has(out.axes[i])) return fault::axis_missing;
+  for (int i = 0; i < a.rank; ++i)
+    if (!b.has(a.axes[i]) && !out.has(a.axes[i])) return fault::not_contracted;
+  for (int i = 0; i < b.rank; ++i)
+    if (!a.has(b.axes[i]) && !out.has(b.axes[i])) return fault::not_contracted;
+  return fault::none;
+}
+
+// True if the last axes of t, after its batch axes, are these.
+[[nodiscard]] constexpr bool image(const tensor_type& t, const axis_info* h, const axis_info* w, const axis_info* c) {
+  return t.rank >= 3 && t.axes[t.rank - 3] == h && t.axes[t.rank - 2] == w && t.axes[t.rank - 1] == c;
+}
+
+constexpr fault batch_then(const tensor_type& from, int dropped, const axis_info* const* last, int n, tensor_type& out) {
+  out.rank = 0;
+  out.element = from.element;
+  for (int i = 0; i < from.rank - dropped; ++i) out.push(from.axes[i]);
+  for (int i = 0; i < n; ++i)
+    if (fault f = extend(out, last[i]); f != fault::none) return f;
+  return fault::none;
+}
+
+constexpr fault convolution(const operation& o, tensor_type& out) {
+  const tensor_type &a = o.operands[0], &b = o.operands[1];
+  const list<const axis_info*>& x = o.axes;  // xh xw kh kw cx cw oh ow co
+  if (a.stack || b.stack) return fault::stacked;
+  if (a.element != b.element) return fault::dtypes_differ;
+  if (!is_floating(a.element)) return fault::needs_floating;
+  auto weight = [&](const tensor_type& w) {
+    return w.rank == 4 && w.axes[0] == x[8] && w.axes[1] == x[2] && w.axes[2] == x[3] && w.axes[3] == x[5];
+  };
+  if (o.code == op::conv) {
+    if (!image(a, x[0], x[1], x[4]) || !weight(b)) return fault::image_layout;
+    if (x[4]->extent != dynamic && x[5]->extent != dynamic &&
+        x[4]->extent != x[5]->extent * static_cast<int>(o.data[6]))
+      return fault::extents_clash;
+    const axis_info* last[] = {x[6], x[7], x[8]};
+    return batch_then(a, 3, last, 3, out);
+  }
+  if (o.code == op::conv_data) {
+    if (!image(a, x[6], x[7], x[8]) || !weight(b)) return fault::image_layout;
+    const axis_info* last[] = {x[0], x[1], x[4]};
+    return batch_then(a, 3, last, 3, out);
+  }
+  if (!image(a, x[0], x[1], x[4]) || !image(b, x[6], x[7], x[8])) return fault::image_layout;
+  out.element = a.element;
+  const axis_info* last[] = {x[8], x[2], x[3], x[5]};
+  for (const axis_info* l : last)
+    if (fault f = extend(out, l); f != fault::none) return f;
+  return fault::none;
+}
+
+constexpr fault pooling(const operation& o, tensor_type& out) {
+  const tensor_type& in = o.operands[0];
+  const list<const axis_info*>& x = o.axes;  // xh xw oh ow
+  if (in.stack) return fault::stacked;
+  if (!is_floating(in.element)) return fault::needs_floating;
+  if (in.rank < 3) return fault::image_layout;
+  const axis_info* c = in.axes[in.rank - 1];
+  bool small = o.code == op::pool_mean_put;
+  if (!image(in, small ? x[2] : x[0], small ? x[3] : x[1], c)) return fault::image_layout;
+  if (o.code == op::pool_take || o.code == op::pool_put) {
+    const tensor_type& u = o.operands[1];
+    if (u.element != in.element) return fault::dtypes_differ;
+    if (!image(u, o.code == op::pool_put ? x[2] : x[0], o.code == op::pool_put ? x[3] : x[1], c))
+      return fault::image_layout;
+  }
+  bool large = o.code == op::pool_put || o.code == op::pool_mean_put;
+  const axis_info* last[] = {large ? x[0] : x[2], large ? x[1] : x[3], c};
+  return batch_then(in, 3, last, 3, out);
+}
+
+constexpr fault indexing(const operation& o, tensor_type& out) {
+  const tensor_type &a = o.operands[0], &b = o.operands[1];
+  if (a.stack || b.stack) return fault::stacked;
+  if (o.code == op::gather) {  // the index's axes stand where the axis stood
+    if (!is_integer(b.element)) return fault::needs_integer;
+    int at = a.find(o.axes[0]);
+    if (at < 0) return fault::axis_missing;
+    if (b.has(o.axes[0])) return fault::axis_twice;
+    out.element = a.element;
+    out.rank = 0;
+    for (int i = 0; i < a.rank; ++i) {
+      if (i == at) {
+        for (int k = 0; k < b.rank; ++k)
+          if (!a.has(b.axes[k]))
+            if (fault f = extend(out, b.axes[k]); f != fault::none) return f;
+      } else if (fault f = extend(out, a.axes[i]); f != fault::none) {
+        return f;
+      }
+    }
+    return fault::none;
+  }
+  if (!is_integer(a.element)) return fault::needs_integer;
+  out.element = b.element;
+  if (fault f = listed(o.axes, 1, out); f != fault::none) return f;
+  if (!out.has(o.axes[0])) return fault::axis_missing;
+  if (b.has(o.axes[0])) return fault::axis_twice;
+  return fault::none;
+}
+
+// The caller's axis for each axis of the function, matched by the operands' positions.
+struct axis_map {
+  list<const axis_info*> inner, outer;
+  constexpr const axis_info* operator()(const axis_info* a) const {
+    int i = inner.find(a);
+    return i < 0 ? a : outer[i];
+  }
+  constexpr bool bind(const axis_info* in, const axis_info* out) {
+    int i = inner.find(in);
+    if (i >= 0) return outer[i] == out;
+    inner.push(in), outer.push(out);
+    return true;
+  }
+};
+
+constexpr fault call(const operation& o, axis_map& map, const call_info& info) {
+  const function_info& f = *o.function;
+  if (f.leaf_count != o.operands.size() || info.operands.size() != f.leaf_count ||
+      info.outputs.size() != f.output_count)
+    return fault::operands_clash;
+  for (int i = 0; i < f.leaf_count; ++i) {
+    const tensor_type &given = o.operands[i], &wanted = f.leaves[i]->type;
+    int skipped = info.operands[i].mode == operand_mode::each ? 1 : 0;
+    if (given.element != wanted.element || given.rank != wanted.rank + skipped ||
+        given.stack != wanted.stack + skipped)
+      return fault::operands_clash;
+    for (int k = 0; k < wanted.rank; ++k)
+      if (!map.bind(wanted.axes[k], given.axes[k + skipped])) return fault::operands_clash;
+  }
+  return fault::none;
+}
+
+}  // namespace rule
+
+// The type of what an operation gives, or why it is refused. A call has no type of its own; its results have.
+constexpr fault infer(const operation& o, tensor_type& out) {
+  out = tensor_type{};
+  int arity = op_table[static_cast<int>(o.code)].arity;
+  if (arity >= 0 && arity != o.operands.size()) return fault::operands_clash;
+  switch (o.code) {
+    case op::leaf: out = o.leaf->type; return fault::none;
+    case op::constant: out.element = static_cast<dtype>(o.data[1]); return fault::none;
+    case op::extent: out.element = static_cast<dtype>(o.data[0]); return fault::none;
+    case op::iota:
+      out.element = static_cast<dtype>(o.data[0]);
+      out.push(o.axes[0]);
+      return fault::none;
+    case op::uniform:
+    case op::normal:
+      if (o.operands[0].element != dtype::key) return fault::needs_key;
+      out.element = static_cast<dtype>(o.data[1]);
+      if (!is_floating(out.element)) return fault::needs_floating;
+      return rule::listed(o.axes, 0, out);
+    case op::contract: return rule::contraction(o, out);
+    case op::conv: case op::conv_data: case op::conv_weight: return rule::convolution(o, out);
+    case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: return rule::pooling(o, out);
+    case op::gather: case op::scatter_add: return rule::indexing(o, out);
+    case op::call: {
+      rule::axis_map map;
+      return rule::call(o, map, call_info::decode(o.data.items));
+    }
+    default: break;
+  }
+  switch (kind_of(o.code)) {
+    case op_kind::reduction: return rule::reduction(o, out);
+    case op_kind::movement: return rule::movement(o, out);
+    default: return rule::elementwise(o, out);
+  }
+}
+
+}  // namespace flame
