@@ -19,11 +19,9 @@
 
 namespace flame {
 
-namespace detail {
-
 // Foreign text (a tensor's name, a header's word) for an error message: one line, printable, at most 120
 // bytes.
-[[nodiscard]] inline std::string quoted(std::string_view text) {
+[[nodiscard]] inline std::string quote_text(std::string_view text) {
   constexpr std::size_t limit = 120;
   std::string out = "\"";
   for (char c : text.substr(0, limit)) {
@@ -38,6 +36,8 @@ namespace detail {
   out += text.size() > limit ? "...\"" : "\"";
   return out;
 }
+
+namespace detail {
 
 // Throws "<operation>: <path>: <what>: <text of errno>".
 [[noreturn]] inline void throw_errno(const char* operation, const std::string& path, const char* what,

@@ -46,8 +46,8 @@ class npy_header {
       const std::string key = string();
       expect(':');
       const unsigned bit = key == "descr" ? 1u : key == "fortran_order" ? 2u : key == "shape" ? 4u : 0u;
-      if (bit == 0) refuse("has the unknown key " + quoted(key));
-      if (seen & bit) refuse("has the key " + quoted(key) + " twice");
+      if (bit == 0) refuse("has the unknown key " + quote_text(key));
+      if (seen & bit) refuse("has the key " + quote_text(key) + " twice");
       seen |= bit;
       if (bit == 1u) descr = string();
       if (bit == 2u) fortran_order = boolean();
@@ -173,14 +173,15 @@ class npy_header {
   bool known = descr.size() == 3 && std::string_view("<>|=").find(descr[0]) != std::string_view::npos;
   if (known) {
     known = false;
-    for (dtype type : {dtype::f32, dtype::f64, dtype::f16, dtype::int32, dtype::int64, dtype::uint8, dtype::boolean})
+    for (dtype type :
+         {dtype::f32, dtype::f64, dtype::f16, dtype::int32, dtype::int64, dtype::uint8, dtype::boolean})
       if (descr.substr(1) == detail::npy_name(type)) array.dtype = type, known = true;
   }
   if (!known)
-    throw error(name + ": element type " + detail::quoted(descr) + " is not one of f2 f4 f8 i4 i8 u1 b1");
+    throw error(name + ": element type " + quote_text(descr) + " is not one of f2 f4 f8 i4 i8 u1 b1");
   const auto size = static_cast<std::size_t>(size_of(array.dtype));
   if (descr[0] == '|' && size != 1)
-    throw error(name + ": element type " + detail::quoted(descr) + " lacks a byte order");
+    throw error(name + ": element type " + quote_text(descr) + " lacks a byte order");
   array.shape = header.shape;
   const std::span<const std::byte> data = bytes.subspan(begin + static_cast<std::size_t>(length));
   const u64 expected = detail::checked_bytes(array.shape, size, name);
