@@ -8,6 +8,8 @@
 
 namespace flame {
 
+inline constexpr long long as_result = -2;
+
 // Append only: numbers are part of the words of an expression.
 enum class op : u8 {
   // Leaves.
@@ -36,8 +38,10 @@ enum class op : u8 {
   rename,       // axes: from, to
   split,        // axes: from, parts...
   merge,        // axes: parts..., to
-  slice,        // axes: from, to. data: begin, step, count (-1: to the end)
-  pad,          // axes: from, to. data: low, high, bits of a double
+  // Where a number says as_result (-2), the extent of `to` is known from elsewhere and decides. The extents of axes
+  // named after `to` are added to begin and low: parts of a concatenation whose extents only run time knows.
+  slice,        // axes: from, to, before... data: begin, step, count (-1: to the end, or as_result)
+  pad,          // axes: from, to, before... data: low, high (or as_result), bits of the value, step between elements
   concatenate,  // (parts...) axes: the axis of each part, to
   broadcast,    // axes: all axes of the result
   // Contraction. axes: axes of the result. An axis in both operands and not in the result is summed over.

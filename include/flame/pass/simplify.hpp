@@ -1,0 +1,242 @@
+// Simplification: identities, each applied where its left side stands. None changes what NaN or infinity give.
+#pragma once
+#include <flame/graph/graph.hpp>
+
+namespace flame {
+
+namespace identity {
+
+[[nodiscard]] constexpr double value(const graph& g, int n) { return __builtin_bit_cast(double, g.number(n, 0)); }
+[[nodiscard]] constexpr bool constant(const graph& g, int n) { return g.is(n, op::constant); }
+[[nodiscard]] constexpr dtype element(const graph& g, int n) { return g.type(n).element; }
+
+// Arithmetic on constants, where f64 gives what the operation would.
+constexpr int fold_constants(graph& g, op code, int a, int b) {
+  if (!constant(g, a) || !constant(g, b) || !is_floating(element(g, a))) return -1;
+  double x = value(g, a), y = value(g, b);
+  dtype d = element(g, a);
+  switch (code) {
+    case op::add: return g.constant(x + y, d);
+    case op::sub: return g.constant(x - y, d);
+    case op::mul: return g.constant(x * y, d);
+    case op::div: return y != 0 ? g.constant(x / y, d) : -1;
+    default: return -1;
+  }
+}
+
+// x + 0 = x, x * 1 = x, x / 1 = x, x - 0 = x, 0 - x = -x, x * -1 = -x, x / -1 = -x
+constexpr int neutral(graph& g, op code, int a, int b) {
+  auto keeps = [&](int x, int other) { return g.type(x).rank >= g.type(other).rank; };
+  switch (code) {
+    case op::add:
+      if (g.is_constant(a, 0) && keeps(b, a)) return b;
+      if (g.is_constant(b, 0) && keeps(a, b)) return a;
+      return -1;
+    case op::sub:
+      if (g.is_constant(b, 0)) return a;
+      if (g.is_constant(a, 0)) return g.unary(op::neg, b);
+      return -1;
+    case op::mul:
+      if (g.is_constant(a, 1)) return b;
+      if (g.is_constant(b, 1)) return a;
+      if (g.is_constant(a, -1)) return g.unary(op::neg, b);
+      if (g.is_constant(b, -1)) return g.unary(op::neg, a);
+      return -1;
+    case op::div:
+      if (g.is_constant(b, 1)) return a;
+      if (g.is_constant(b, -1)) return g.unary(op::neg, a);
+      return -1;
+    case op::pow:
+      if (g.is_constant(b, 1)) return a;
+      return -1;
+    default: return -1;
+  }
+}
+
+// a + -b = a - b, a - -b = a + b, -a * -b = a * b, c (d x) = (cd) x, c (-x) = (-c) x, x / c (a power of two),
+// x + x = 2 x, pow(x, 2) = x x, pow(x, 0.5) is left
+constexpr int combining(graph& g, op code, int a, int b) {
+  auto negated = [&](int n) { return g.is(n, op::neg); };
+  switch (code) {
+    case op::add:
+      if (negated(b)) return g.binary(op::sub, a, g.arg(b, 0));
+      if (negated(a)) return g.binary(op::sub, b, g.arg(a, 0));
+      if (a == b && is_floating(element(g, a))) return g.binary(op::mul, g.constant(2, element(g, a)), a);
+      return -1;
+    case op::sub:
+      if (negated(b)) return g.binary(op::add, a, g.arg(b, 0));
+      return -1;
+    case op::mul: {
+      if (negated(a) && negated(b)) return g.binary(op::mul, g.arg(a, 0), g.arg(b, 0));
+      int c = constant(g, a) ? a : constant(g, b) ? b : -1, x = c == a ? b : a;
+      if (c < 0) return -1;
+      if (negated(x)) return g.binary(op::mul, g.constant(-value(g, c), element(g, c)), g.arg(x, 0));
+      if (g.is(x, op::mul)) {
+        int l = g.arg(x, 0), r = g.arg(x, 1);
+        if (constant(g, r)) {
+          int t = l;
+          l = r, r = t;
+        }
+        if (constant(g, l) && is_floating(element(g, l)))
+          return g.binary(op::mul, g.constant(value(g, c) * value(g, l), element(g, c)), r);
+      }
+      return -1;
+    }
+    case op::div:
+      if (negated(a) && negated(b)) return g.binary(op::div, g.arg(a, 0), g.arg(b, 0));
+      if (constant(g, b)) {
+        double c = value(g, b);
+        double r = 1 / c;
+        if (c != 0 && r * c == 1 && (__builtin_bit_cast(u64, c) & 0xfffffffffffffull) == 0)
+          return g.binary(op::mul, g.constant(r, element(g, b)), a);
+      }
+      return -1;
+    case op::pow:
+      if (g.is_constant(b, 2)) return g.binary(op::mul, a, a);
+      return -1;
+    default: return -1;
+  }
+}
+
+// -(-x) = x, -(a - b) = b - a, cast to the type that it has, stop_gradient twice, abs(abs), abs(-x)
+constexpr int inverse(graph& g, op code, int a) {
+  switch (code) {
+    case op::neg:
+      if (g.is(a, op::neg)) return g.arg(a, 0);
+      if (constant(g, a)) return g.constant(-value(g, a), element(g, a));
+      return -1;
+    case op::logical_not: return g.is(a, op::logical_not) ? g.arg(a, 0) : -1;
+    case op::abs:
+      if (g.is(a, op::abs)) return a;
+      return g.is(a, op::neg) ? g.unary(op::abs, g.arg(a, 0)) : -1;
+    case op::stop_gradient: return g.is(a, op::stop_gradient) || constant(g, a) ? a : -1;
+    default: return -1;
+  }
+}
+
+// permute(permute(x)) = permute(x), permute to the order it has, rename there and back, broadcast(broadcast(x)),
+// sum over no axes, sum(sum(x)) over all their axes, split(merge(x)) and merge(split(x)) of the same parts
+constexpr int moving(graph& g, op code, int a, const list<const axis_info*>& axes) {
+  auto rotated = [&](int n) {  // the parts of a split, then its axis, are those of a merge
+    int k = axes.size();
+    if (g[n].axis_count != k) return false;
+    bool merge = code == op::merge;
+    for (int i = 0; i + 1 < k; ++i)
+      if (g.axis(n, merge ? i + 1 : i) != axes[merge ? i : i + 1]) return false;
+    return g.axis(n, merge ? 0 : k - 1) == axes[merge ? k - 1 : 0];
+  };
+  const tensor_type& t = g.type(a);
+  switch (code) {
+    case op::permute:
+    case op::broadcast: {
+      if (t.rank == axes.size()) {
+        bool equal = true;
+        for (int i = 0; i < t.rank; ++i) equal = equal && t.axes[i] == axes[i];
+        if (equal) return a;
+        if (code == op::broadcast) return g.with_axes(op::permute, a, axes);
+      }
+      if (g.is(a, op::broadcast)) return g.with_axes(op::broadcast, g.arg(a, 0), axes);
+      if (code == op::permute && g.is(a, op::permute)) return g.with_axes(op::permute, g.arg(a, 0), axes);
+      return -1;
+    }
+    case op::rename:
+      if (axes[0] == axes[1]) return a;
+      if (g.is(a, op::rename) && g.axis(a, 1) == axes[0]) {
+        if (g.axis(a, 0) == axes[1]) return g.arg(a, 0);
+        list<const axis_info*> both;
+        both.push(g.axis(a, 0)), both.push(axes[1]);
+        return g.with_axes(op::rename, g.arg(a, 0), both);
+      }
+      return -1;
+    case op::split: return g.is(a, op::merge) && rotated(a) ? g.arg(a, 0) : -1;
+    case op::merge: return g.is(a, op::split) && rotated(a) ? g.arg(a, 0) : -1;
+    case op::sum: case op::max: case op::min:
+      if (axes.empty()) return a;
+      if (g.is(a, code)) {
+        list<const axis_info*> all = axes;
+        for (int i = 0; i < g[a].axis_count; ++i) all.push(g.axis(a, i));
+        sort(all, [](const axis_info* x, const axis_info* y) { return x->id < y->id; });
+        return g.with_axes(code, g.arg(a, 0), all);
+      }
+      return -1;
+    case op::prod: return axes.empty() ? a : -1;
+    default: return -1;
+  }
+}
+
+// op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order.
+constexpr int unbroadcast(graph& g, op code, list<int>& in) {
+  int full = -1;
+  bool any = false;
+  for (int n : in) {
+    if (g.is(n, op::broadcast))
+      any = true;
+    else if (full < 0 || g.type(n).rank > g.type(full).rank)
+      full = n;
+  }
+  if (!any || full < 0) return -1;
+  bool changed = false;
+  for (int i = 0; i < in.size(); ++i) {
+    if (!g.is(in[i], op::broadcast)) continue;
+    const tensor_type &t = g.type(in[i]), &f = g.type(full);
+    bool covered = t.rank == f.rank;
+    for (int k = 0; covered && k < t.rank; ++k) covered = t.axes[k] == f.axes[k];
+    if (covered) in[i] = g.arg(in[i], 0), changed = true;
+  }
+  return changed ? g.put(code, in) : -1;
+}
+
+}  // namespace identity
+
+// One step of rewriting; -1 where no identity fits. `n` is the node as it was put; its operands are simple already.
+constexpr int rewrite(graph& g, int n) {
+  const node o = g[n];
+  switch (kind_of(o.code)) {
+    case op_kind::unary: return identity::inverse(g, o.code, g.arg(n, 0));
+    case op_kind::binary: {
+      int a = g.arg(n, 0), b = g.arg(n, 1);
+      if (int r = identity::fold_constants(g, o.code, a, b); r >= 0) return r;
+      if (int r = identity::neutral(g, o.code, a, b); r >= 0) return r;
+      if (int r = identity::combining(g, o.code, a, b); r >= 0) return r;
+      break;
+    }
+    case op_kind::reduction:
+    case op_kind::movement:
+      if (o.arg_count == 1)
+        return identity::moving(g, o.code, g.arg(n, 0),
+                                list<const axis_info*>(o.axis_count ? &g.axes[o.axes] : nullptr, o.axis_count));
+      return -1;
+    case op_kind::ternary: break;
+    default: return -1;
+  }
+  list<int> in(&g.args[o.args], o.arg_count);
+  return identity::unbroadcast(g, o.code, in);
+}
+
+// The graph with every identity applied and nothing that its outputs do not need.
+[[nodiscard]] constexpr graph simplify(const graph& g) {
+  graph s;
+  list<int> place, needed, in;
+  place.resize(g.size(), -1);
+  needed.resize(g.size(), 0);
+  for (int out : g.outputs) needed[out] = 1;
+  for (int n = g.size() - 1; n >= 0; --n)
+    if (needed[n])
+      for (int i = 0; i < g[n].arg_count; ++i) needed[g.arg(n, i)] = 1;
+  for (int n = 0; n < g.size(); ++n) {
+    if (!needed[n]) continue;
+    in.clear();
+    for (int i = 0; i < g[n].arg_count; ++i) in.push(place[g.arg(n, i)]);
+    int put = s.copy(g, n, in);
+    for (int step = 0; step < 16; ++step) {
+      int next = rewrite(s, put);
+      if (next < 0 || next == put) break;
+      put = next;
+    }
+    place[n] = put;
+  }
+  for (int out : g.outputs) s.outputs.push(place[out]);
+  return s;
+}
+
+}  // namespace flame
