@@ -1,0 +1,9 @@
+# find_package(flame): dependencies first, then the target flame::flame.
+include(${CMAKE_CURRENT_LIST_DIR}/flame-dependencies.cmake)
+if(flame_missing)
+  list(JOIN flame_missing ", " missing)
+  set(flame_FOUND FALSE)
+  set(flame_NOT_FOUND_MESSAGE "flame needs, and CMake did not find: ${missing}")
+  return()
+endif()
+include(${CMAKE_CURRENT_LIST_DIR}/flame-targets.cmake)

@@ -1,0 +1,11 @@
+// A consumer's program of two files: says with which version it was built.
+#include <flame/version.hpp>
+
+#include <cstdio>
+
+int other();
+
+int main() {
+  std::printf("flame %d.%d.%d\n", flame::version.major, flame::version.minor, flame::version.patch);
+  return other();
+}
