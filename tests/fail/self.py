@@ -40,7 +40,7 @@ class Check(unittest.TestCase):
         self.assertIn("must compile", self.problems(GOOD.replace("\ncolumns product", "\nmatmul<columns> p"))[0])
 
     def test_twin_that_warns(self):
-        self.assertIn("must compile", self.problems(GOOD.replace("\ncolumns product", "\nstatic int unused"))[0])
+        self.assertIn("must compile", self.problems(GOOD.replace("\ncolumns product", "\nint warned = 2.5"))[0])
 
     def test_other_error_comes_first(self):
         text = GOOD.replace("#ifdef MUST_FAIL", "#ifdef MUST_FAIL\nint i = \"text\";")

@@ -31,9 +31,9 @@ LINKED = "github.com arxiv.org doi.org"
 
 def tracked(root):
     """Files of the tree: what git knows and does not ignore, else everything outside build folders."""
-    listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                            capture_output=True)
-    if listed.returncode == 0:
+    listed = shutil.which("git") and subprocess.run(
+        ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True)
+    if listed and listed.returncode == 0:
         names = [name for name in listed.stdout.decode().split("\0") if name]
     else:
         names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
@@ -151,8 +151,12 @@ def opening(root):
             problems.append(f"include/flame/{name}: begins with a comment that says what it is")
         elif lines[comment : comment + 1] != ["#pragma once"]:
             problems.append(f"include/flame/{name}: `#pragma once` follows the opening comment at once")
-        if any(re.match(r"\s*using namespace (?!std::literals)", line) for line in lines):
-            problems.append(f"include/flame/{name}: a header has no `using namespace`")
+        inside = False
+        for line in lines:
+            inside = inside or line.startswith("namespace ")
+            if re.match(r"\s*using namespace ((std|boost|Eigen)\b(?!::\w*literals))", line) or (
+                    not inside and line.startswith("using namespace ")):
+                problems.append(f"include/flame/{name}: a header has no `using namespace` for all who include it")
     lengths.sort(reverse=True)
     if lengths:
         print(f"{len(lengths)} headers, {sum(length for length, _ in lengths)} lines, "

@@ -75,7 +75,8 @@ class Tree(unittest.TestCase):
     def test_headers(self):
         self.refuses("headers", "include/flame/base/text.hpp", "#pragma once\n", "begins with a comment")
         self.refuses("headers", "include/flame/base/text.hpp", "// Text.\nint i;\n", "#pragma once")
-        self.refuses("headers", "include/flame/base/text.hpp", "// Text.\n#pragma once\nusing namespace std;\n", "using namespace")
+        self.refuses("headers", "include/flame/base/text.hpp", "// Text.\n#pragma once\nnamespace flame {\nusing namespace std;\n}\n", "using namespace")
+        self.refuses("headers", "include/flame/base/text.hpp", "// Text.\n#pragma once\nusing namespace flame;\n", "using namespace")
 
     def test_text(self):
         slash = "/"
