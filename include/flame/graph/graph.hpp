@@ -158,6 +158,26 @@ struct graph {
                list<u64>(o.data_count ? &from.data[o.data] : nullptr, o.data_count), o.leaf, o.function);
   }
 
+  // The type of a result: the output of the function called, under the caller's axes.
+  constexpr fault infer_result(const node& o, tensor_type& t) const {
+    int call = args[o.args];
+    operation c = operation_of(call);
+    call_info info = call_of(call);
+    rule::axis_map map;
+    if (fault f = rule::call(c, map, info); f != fault::none) return f;
+    int index = static_cast<int>(data[o.data]);
+    const tensor_type& inner = c.function->outputs[index];
+    t.element = inner.element;
+    if (info.outputs[index] == output_mode::each) {
+      t.push(c.axes[0]);
+      t.stack = 1;
+    }
+    t.stack = static_cast<u8>(t.stack + inner.stack);
+    for (int i = 0; i < inner.rank; ++i)
+      if (fault f = rule::extend(t, map(inner.axes[i])); f != fault::none) return f;
+    return fault::none;
+  }
+
  private:
   constexpr bool swapped(const list<int>& operands) const {
     const node &a = nodes[operands[0]], &b = nodes[operands[1]];
@@ -206,24 +226,6 @@ struct graph {
     fault f = o.code == op::result ? infer_result(o, t) : infer(p, t);
     if (f != fault::none) refuse(o.code, f);
     return intern(t);
-  }
-  constexpr fault infer_result(const node& o, tensor_type& t) const {
-    int call = args[o.args];
-    operation c = operation_of(call);
-    call_info info = call_of(call);
-    rule::axis_map map;
-    if (fault f = rule::call(c, map, info); f != fault::none) return f;
-    int index = static_cast<int>(data[o.data]);
-    const tensor_type& inner = c.function->outputs[index];
-    t.element = inner.element;
-    if (info.outputs[index] == output_mode::each) {
-      t.push(c.axes[0]);
-      t.stack = 1;
-    }
-    t.stack = static_cast<u8>(t.stack + inner.stack);
-    for (int i = 0; i < inner.rank; ++i)
-      if (fault f = rule::extend(t, map(inner.axes[i])); f != fault::none) return f;
-    return fault::none;
   }
   constexpr void grow() {
     int n = table.size() ? 2 * table.size() : 32;

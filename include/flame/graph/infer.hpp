@@ -114,7 +114,10 @@ constexpr fault elementwise(const operation& o, tensor_type& out) {
     case op::where:
       if (in[0].element != dtype::boolean) return fault::needs_boolean;
       break;
-    case op::cast: out.element = static_cast<dtype>(o.data[0]); break;
+    case op::cast:
+      out.element = static_cast<dtype>(o.data[0]);
+      if (out.element == dtype::key) return fault::needs_number;
+      break;
     case op::fold: out.element = dtype::key; break;
     case op::stop_gradient: break;
     case op::neg: case op::abs: case op::sign: case op::add: case op::sub: case op::mul: case op::minimum:
@@ -248,6 +251,14 @@ constexpr fault contraction(const operation& o, tensor_type& out) {
   return t.rank >= 3 && t.axes[t.rank - 3] == h && t.axes[t.rank - 2] == w && t.axes[t.rank - 1] == c;
 }
 
+// True if the axes before the last three are the same, in the same order.
+[[nodiscard]] constexpr bool same_batch(const tensor_type& a, const tensor_type& b) {
+  if (a.rank != b.rank) return false;
+  for (int i = 0; i < a.rank - 3; ++i)
+    if (a.axes[i] != b.axes[i]) return false;
+  return true;
+}
+
 constexpr fault batch_then(const tensor_type& from, int dropped, const axis_info* const* last, int n, tensor_type& out) {
   out.rank = 0;
   out.element = from.element;
@@ -279,7 +290,7 @@ constexpr fault convolution(const operation& o, tensor_type& out) {
     const axis_info* last[] = {x[0], x[1], x[4]};
     return batch_then(a, 3, last, 3, out);
   }
-  if (!image(a, x[0], x[1], x[4]) || !image(b, x[6], x[7], x[8])) return fault::image_layout;
+  if (!image(a, x[0], x[1], x[4]) || !image(b, x[6], x[7], x[8]) || !same_batch(a, b)) return fault::image_layout;
   out.element = a.element;
   const axis_info* last[] = {x[8], x[2], x[3], x[5]};
   for (const axis_info* l : last)
@@ -299,7 +310,8 @@ constexpr fault pooling(const operation& o, tensor_type& out) {
   if (o.code == op::pool_take || o.code == op::pool_put) {
     const tensor_type& u = o.operands[1];
     if (u.element != in.element) return fault::dtypes_differ;
-    if (!image(u, o.code == op::pool_put ? x[2] : x[0], o.code == op::pool_put ? x[3] : x[1], c))
+    if (!image(u, o.code == op::pool_put ? x[2] : x[0], o.code == op::pool_put ? x[3] : x[1], c) ||
+        !same_batch(in, u))
       return fault::image_layout;
   }
   bool large = o.code == op::pool_put || o.code == op::pool_mean_put;
@@ -332,7 +344,7 @@ constexpr fault indexing(const operation& o, tensor_type& out) {
   out.element = b.element;
   if (fault f = listed(o.axes, 1, out); f != fault::none) return f;
   if (!out.has(o.axes[0])) return fault::axis_missing;
-  if (b.has(o.axes[0])) return fault::axis_twice;
+  if (a.has(o.axes[0]) || b.has(o.axes[0])) return fault::axis_twice;
   return fault::none;
 }
 
