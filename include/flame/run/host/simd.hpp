@@ -182,18 +182,46 @@ template <floating_vector V> FLAME_INLINE V copysign(V magnitude, V sign) {
 }
 
 template <floating_vector V> FLAME_INLINE V floor(V x) {
+  // Rounded to nearest by adding and taking away 2^(mantissa bits), then corrected.
   V whole = splat<V>(format<element_of<V>>::whole), r = copysign((abs(x) + whole) - whole, x);
   r = r - select(r > x, splat<V>(1), V{});
   return select(abs(x) < whole, copysign(r, x), x);
+}
+
+// 2^n for whole n of the normal range.
+template <floating_vector V> FLAME_INLINE V power_of_two(V n) {
+  using F = format<element_of<V>>;
+  return as<V>((as<unsigned_of<V>>(n + F::rounder) - (F::rounder_bits - F::bias)) << F::mantissa);
 }
 
 // x 2^n for whole n, |n| at most twice the exponent's range: overflows to infinity, underflows by one
 // rounding.
 template <floating_vector V> FLAME_INLINE V scale(V x, V n) {
   using F = format<element_of<V>>;
-  using U = unsigned_of<V>;
-  U biased = as<U>(n + F::rounder) - (F::rounder_bits - 2 * F::bias), half = biased >> 1;
+  unsigned_of<V> biased = as<unsigned_of<V>>(n + F::rounder) - (F::rounder_bits - 2 * F::bias),
+                 half = biased >> 1;
   return x * as<V>(half << F::mantissa) * as<V>((biased - half) << F::mantissa);
+}
+
+// x = m 2^k, m in [0.75, 1.5): k = -infinity for 0, infinity for infinity; m = NaN for negative x and for
+// NaN.
+template <floating_vector V> FLAME_INLINE void split(V x, V& k, V& m) {
+  using T = element_of<V>;
+  using F = format<T>;
+  using U = unsigned_of<V>;
+  constexpr auto one = static_cast<element_of<U>>(F::bias) << F::mantissa;
+  constexpr auto half_unit = element_of<U>{1} << (F::mantissa - 1);  // carries into the exponent from 1.5 on
+  constexpr auto whole_bits = static_cast<element_of<U>>(F::bias + F::mantissa) << F::mantissa;
+  auto small = x < F::smallest_normal;
+  U bits = as<U>(select(small, x * F::whole, x));
+  U exponent = (bits + half_unit) >> F::mantissa;
+  k = as<V>(exponent | whole_bits) - (F::whole + F::bias);
+  k = select(small, k - F::mantissa, k);
+  k = select(x == F::infinity, x, k);
+  k = select(x == 0, splat<V>(-F::infinity), k);
+  m = as<V>(bits - (exponent << F::mantissa) + one);
+  m = select(x == F::infinity, splat<V>(1), m);
+  m = select(x >= 0, m, splat<V>(F::nan));
 }
 
 // ---- Reductions over the lanes, in one fixed order: halves are combined until one lane is left ----

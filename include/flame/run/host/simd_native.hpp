@@ -69,6 +69,20 @@ FLAME_INLINE f32x16 scale(f32x16 x, f32x16 n) {
 FLAME_INLINE f64x8 scale(f64x8 x, f64x8 n) {
   return (f64x8)_mm512_maskz_scalef_pd(0xff, (__m512d)x, (__m512d)n);
 }
+// x = m 2^k, m in [0.75, 1.5): k = -infinity for 0, infinity for infinity; m = NaN for negative x and for
+// NaN.
+FLAME_INLINE void split(f32x16 x, f32x16& k, f32x16& m) {
+  __m512 mantissa = _mm512_maskz_getmant_ps(0xffff, (__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  k = (f32x16)_mm512_maskz_getexp_ps(0xffff, (__m512)x);
+  m = (f32x16)mantissa;
+  k = m < 1.0f ? k + 1.0f : k;
+}
+FLAME_INLINE void split(f64x8 x, f64x8& k, f64x8& m) {
+  __m512d mantissa = _mm512_maskz_getmant_pd(0xff, (__m512d)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  k = (f64x8)_mm512_maskz_getexp_pd(0xff, (__m512d)x);
+  m = (f64x8)mantissa;
+  k = m < 1.0 ? k + 1.0 : k;
+}
 FLAME_INLINE bool any(vec<i32, 16> mask) { return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0; }
 FLAME_INLINE bool any(vec<i64, 8> mask) { return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0; }
 FLAME_INLINE vec<u64, 8> multiply_low_words(vec<u64, 8> a, vec<u64, 8> b) {
