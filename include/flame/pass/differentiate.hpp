@@ -22,11 +22,11 @@ struct derived_call {
 
 struct differentiated {
   graph g;
-  list<int> values;     // the outputs that were differentiated, in the new graph
+  list<int> values;     // the outputs of the given graph
   list<int> gradients;  // one for each leaf asked for; -1 where nothing depends on it
 };
 
-// The graph with the gradients of the sum over outputs of <output, cotangent> beside it. A null cotangent is 1 (the
+// The graph with the gradients of the sum over `outputs` of <output, cotangent> beside it. A null cotangent is 1 (the
 // output is a scalar). calls: for each call that `analyse` lists, in its order.
 [[nodiscard]] constexpr differentiated differentiate(const graph& from, const list<int>& outputs,
                                                      const list<const leaf_info*>& cotangents,
@@ -57,8 +57,7 @@ struct differentiated {
     info.encode(numbers);
     place[n] = g.put(op::call, in, with, numbers, nullptr, forward);
   }
-  for (int n : outputs) r.values.push(place[n]);
-  g.outputs = r.values;
+  for (int n : from.outputs) r.values.push(place[n]);
 
   // Backward: over the same nodes, from the last.
   list<int> cotangent;              // by node of `from`, in g

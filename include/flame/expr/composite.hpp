@@ -1,0 +1,151 @@
+// Composites: written in the language, so that their derivatives and their speed come from it.
+#pragma once
+#include <flame/expr/reduce.hpp>
+
+namespace flame {
+
+namespace detail {
+
+template <class Element, class Like, class... Axes>
+constexpr auto count(const Like& like, on_axes<Axes...>) {
+  if constexpr (((Axes::extent != dynamic) && ...))
+    return structural_of<Element, bits_of((1.0 * ... * Axes::extent))>{};
+  else
+    return (extent<Element>(Axes{}, like) * ...);
+}
+
+}  // namespace detail
+
+// mean(x) = sum(x) / count
+template <operand_type A, axis... Axes>
+constexpr auto mean(const A& x, const Axes&... axes) {
+  static_assert(is_floating(dtype_of<element_of<shape_of<A>>>),
+                "flame::mean(x, axes...): the operand must have a floating element type");
+  return sum(x, axes...) / detail::count<element_of<shape_of<A>>>(x, typename detail::reduced<A, Axes...>::type{});
+}
+
+// var(x) = sum((x - mean x)^2) / (count - Correction); 1 as in PyTorch, 0 for norms.
+template <int Correction = 1, operand_type A, axis... Axes>
+constexpr auto var(const A& x, const Axes&... axes) {
+  using E = element_of<shape_of<A>>;
+  auto centred = x - mean(x, axes...);
+  auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
+  if constexpr (Correction == 0)
+    return sum(centred * centred, axes...) / n;
+  else
+    return sum(centred * centred, axes...) / (n - structural_of<E, bits_of(static_cast<double>(Correction))>{});
+}
+
+// logsumexp(x) = m + log sum exp(x - m), m = max x
+template <operand_type A, axis... Axes>
+constexpr auto logsumexp(const A& x, const Axes&... axes) {
+  auto top = stop_gradient(max(x, axes...));
+  auto m = where(isfinite(top), top, structural_of<element_of<shape_of<A>>, 0>{});
+  return m + log(sum(exp(x - m), axes...));
+}
+
+// softmax(x) = exp(x - max x) / sum exp(x - max x)
+template <operand_type A, axis... Axes>
+constexpr auto softmax(const A& x, const Axes&... axes) {
+  auto e = exp(x - stop_gradient(max(x, axes...)));
+  return e / sum(e, axes...);
+}
+
+// log_softmax(x) = x - max x - log sum exp(x - max x)
+template <operand_type A, axis... Axes>
+constexpr auto log_softmax(const A& x, const Axes&... axes) {
+  auto centred = x - stop_gradient(max(x, axes...));
+  return centred - log(sum(exp(centred), axes...));
+}
+
+// layer_norm(x) = (x - mean x) / sqrt(mean (x - mean x)^2 + eps), over the given axes (Ba et al. 2016)
+template <operand_type A, axis... Axes>
+constexpr auto layer_norm(const A& x, double eps, const Axes&... axes) {
+  auto centred = x - mean(x, axes...);
+  return centred * rsqrt(mean(centred * centred, axes...) + eps);
+}
+
+// relu(x) = max(x, 0); NaN stays NaN, the derivative at 0 is 0.
+template <operand_type A>
+constexpr auto relu(const A& x) {
+  using zero = structural_of<element_of<shape_of<A>>, 0>;
+  return where(x <= zero{}, zero{}, x);
+}
+// silu(x) = x sigmoid(x)
+template <operand_type A>
+constexpr auto silu(const A& x) {
+  return x * sigmoid(x);
+}
+// gelu(x) = x (1 + erf(x / sqrt 2)) / 2
+template <operand_type A>
+constexpr auto gelu(const A& x) {
+  using E = element_of<shape_of<A>>;
+  return structural_of<E, bits_of(0.5)>{} * x *
+         (structural_of<E, bits_of(1.0)>{} + erf(structural_of<E, bits_of(0.70710678118654752440)>{} * x));
+}
+// gelu_tanh(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+template <operand_type A>
+constexpr auto gelu_tanh(const A& x) {
+  using E = element_of<shape_of<A>>;
+  auto inner = structural_of<E, bits_of(0.79788456080286535588)>{} *
+               (x + structural_of<E, bits_of(0.044715)>{} * x * x * x);
+  return structural_of<E, bits_of(0.5)>{} * x * (structural_of<E, bits_of(1.0)>{} + tanh(inner));
+}
+// softplus(x) = log(1 + exp x), without overflow
+template <operand_type A>
+constexpr auto softplus(const A& x) {
+  using E = element_of<shape_of<A>>;
+  return maximum(x, structural_of<E, 0>{}) + log1p(exp(-abs(x)));
+}
+// clamp(x, low, high): the derivative passes inside and at the edges.
+template <operand_type A, class L, class H>
+constexpr auto clamp(const A& x, const L& low, const H& high) {
+  return where(x < low, low, where(high < x, high, x));
+}
+
+// one_hot(index, axis): 1 where the axis's position is the index, else 0.
+template <element Element = f32, operand_type I, axis Axis>
+constexpr auto one_hot(const I& index, const Axis& a) {
+  return cast<Element>(emit<op::equal>(index, iota<element_of<shape_of<I>>>(a, index)));
+}
+
+namespace detail {
+
+template <class Logits, class Label>
+struct class_axis;
+template <class E, class... X, class F, class... Y>
+struct class_axis<shape<E, X...>, shape<F, Y...>> {
+  template <class Axis>
+  static constexpr bool in_label = (std::is_same_v<Axis, Y> || ...);
+  using extra = typename concat<std::conditional_t<in_label<X>, types<>, types<X>>...>::type;
+  static constexpr bool one = extra::size == 1 && sizeof...(X) == sizeof...(Y) + 1;
+  template <class First, class... Rest>
+  static First first(types<First, Rest...>);
+  using type = decltype(first(extra{}));
+};
+
+}  // namespace detail
+
+// cross_entropy(logits, label) = mean over the labels of logsumexp(logits) - logits[label]; the axis of the classes is
+// the one that the labels lack. label: integers.
+template <operand_type A, operand_type L>
+constexpr auto cross_entropy(const A& logits, const L& label) {
+  using axes = detail::class_axis<shape_of<A>, shape_of<L>>;
+  static_assert(axes::one, "flame::cross_entropy(logits, label): label must have the axes of logits but one");
+  static_assert(is_integer(dtype_of<element_of<shape_of<L>>>),
+                "flame::cross_entropy(logits, label): label must have an integer element type");
+  using classes = typename axes::type;
+  using E = element_of<shape_of<A>>;
+  auto hit = emit<op::equal>(iota<element_of<shape_of<L>>>(classes{}, logits), label);
+  auto chosen = sum(where(hit, logits, structural_of<E, 0>{}), classes{});
+  return mean(logsumexp(logits, classes{}) - chosen);
+}
+
+// mse(a, b) = mean (a - b)^2
+template <operand_type A, operand_type B>
+constexpr auto mse(const A& a, const B& b) {
+  auto d = a - b;
+  return mean(d * d);
+}
+
+}  // namespace flame

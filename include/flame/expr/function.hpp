@@ -1,0 +1,289 @@
+// Functions: traced once for each list of argument shapes, called, and repeated over a stack of bundles.
+#pragma once
+#include <flame/expr/emit.hpp>
+#include <flame/pass/derive.hpp>
+
+namespace flame {
+
+// ---- Arguments ----------------------------------------------------------------------------------------------------
+
+// How an operand of `repeat` reaches the instances; plain operands are shared as they are.
+template <class T>
+struct carried {
+  T value;
+};
+template <class T>
+struct each_of {
+  T value;
+};
+template <class T>
+struct keyed_by {
+  T value;
+};
+template <class T>
+constexpr carried<T> carry(const T& value) { return {value}; }  // handed from one instance to the next
+template <class T>
+constexpr each_of<T> each(const T& value) { return {value}; }  // one of N
+template <class T>
+constexpr keyed_by<T> keyed(const T& value) { return {value}; }  // a random key, another one in every instance
+
+// Several results of a function.
+template <class... T>
+constexpr std::tuple<T...> outputs(const T&... values) { return {values...}; }
+
+namespace detail {
+
+template <int Index, class Shape>
+struct argument {
+  static constexpr leaf_info info{mix(0xA46, static_cast<u64>(Index)), leaf_kind::argument, Shape::value(), "argument"};
+};
+
+template <class T>
+struct result_shapes {
+  using type = types<shape_of<T>>;
+};
+template <class... T>
+struct result_shapes<std::tuple<T...>> {
+  using type = types<shape_of<T>...>;
+};
+
+// Symbols for arguments, the call, and the graph with the function's results as outputs.
+template <class Fn, class... Shapes>
+struct trace {
+  using result_type = decltype(Fn{}(std::declval<typename sym_for<Shapes>::type>()...));
+  using results = typename result_shapes<result_type>::type;
+  static constexpr text name = type_name<Fn>();
+
+  template <int... I>
+  static constexpr draft build(std::integer_sequence<int, I...>) {
+    draft d;
+    (d.operands.push(&argument<I, Shapes>::info), ...);
+    graph g;
+    auto out = Fn{}(typename sym_for<Shapes>::type{{}, &g, g.leaf(&argument<I, Shapes>::info)}...);
+    auto add = [&](const auto& one) { g.outputs.push(import_into(g, one)); };
+    if constexpr (requires { std::tuple_size<decltype(out)>::value; })
+      std::apply([&](const auto&... each) { (add(each), ...); }, out);
+    else
+      add(out);
+    d.g = simplify(g);
+    list<const leaf_info*> parameters;
+    for (int n = 0; n < d.g.size(); ++n)
+      if (d.g.is(n, op::leaf) && !d.operands.has(d.g[n].leaf)) parameters.push(d.g[n].leaf);
+    sort(parameters, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });
+    d.operands.append(parameters);
+    return d;
+  }
+  static constexpr draft make() { return build(std::make_integer_sequence<int, sizeof...(Shapes)>{}); }
+};
+
+}  // namespace detail
+
+// A function of Fn on arguments of these shapes: its graph as data.
+template <class Fn, class... Shapes>
+inline constexpr const function_info* function_of = &frozen<detail::trace<Fn, Shapes...>>::info;
+
+// ---- Paths --------------------------------------------------------------------------------------------------------
+
+// The path of a parameter, as a type: path<"blocks.*.fc1.weight">.
+template <fixed_string Text>
+struct path {
+  static constexpr text name{Text.chars, decltype(Text)::size};
+  static constexpr bool empty = decltype(Text)::size == 0;
+};
+
+namespace detail {
+
+template <fixed_string A, fixed_string B>
+constexpr auto joined_path() {
+  constexpr int a = decltype(A)::size, b = decltype(B)::size;
+  if constexpr (a == 0) {
+    return B;
+  } else {
+    fixed_string<a + b + 2> r;
+    for (int i = 0; i < a; ++i) r.chars[i] = A.chars[i];
+    r.chars[a] = '.';
+    for (int i = 0; i < b; ++i) r.chars[a + 1 + i] = B.chars[i];
+    return r;
+  }
+}
+
+template <class Path, const function_info* F, int I>
+struct joined_name {
+  static constexpr text inner = F->leaves[I]->name;
+  static constexpr int size = Path::name.size + (Path::empty ? 0 : 1) + inner.size;
+  struct storage {
+    char chars[static_cast<unsigned>(size) + 1] = {};
+  };
+  static constexpr storage fill() {
+    storage s;
+    int n = 0;
+    for (int i = 0; i < Path::name.size; ++i) s.chars[n++] = Path::name[i];
+    if (!Path::empty) s.chars[n++] = '.';
+    for (int i = 0; i < inner.size; ++i) s.chars[n++] = inner[i];
+    return s;
+  }
+  static constexpr storage data = fill();
+  static constexpr text value{data.chars, size};
+};
+
+}  // namespace detail
+
+// The axis that counts the instances of a stack.
+template <class Path>
+struct instances : dim<> {
+  static constexpr u64 id = hash_of(Path::name, 0x57AC4);
+};
+
+namespace detail {
+
+// The caller's leaf for parameter I of a function: its path behind the caller's, one tensor for each instance.
+template <class Path, const function_info* F, int I, bool Stacked>
+struct outer_leaf {
+  static constexpr tensor_type make_type() {
+    const tensor_type& inner = F->leaves[I]->type;
+    if (!Stacked) return inner;
+    tensor_type t;
+    t.element = inner.element;
+    t.stack = static_cast<u8>(inner.stack + 1);
+    t.push(axis_ptr<instances<Path>>);
+    for (int i = 0; i < inner.rank; ++i) t.push(inner.axes[i]);
+    return t;
+  }
+  static constexpr text name = joined_name<Path, F, I>::value;
+  static constexpr leaf_info info{mix(hash_of(name), static_cast<u64>(F->leaves[I]->kind)), F->leaves[I]->kind,
+                                  make_type(), name};
+};
+
+template <class Path, const function_info* F, int First, bool Stacked, int... I>
+constexpr void push_parameters(graph& g, list<int>& in, std::integer_sequence<int, I...>) {
+  (in.push(g.leaf(&outer_leaf<Path, F, First + I, Stacked>::info)), ...);
+}
+
+template <class T>
+struct mode_of {
+  using value_type = T;
+  static constexpr operand_mode mode = operand_mode::plain;
+  static constexpr const T& value(const T& t) { return t; }
+};
+template <class T>
+struct mode_of<carried<T>> {
+  using value_type = T;
+  static constexpr operand_mode mode = operand_mode::carry;
+  static constexpr const T& value(const carried<T>& t) { return t.value; }
+};
+template <class T>
+struct mode_of<each_of<T>> {
+  using value_type = T;
+  static constexpr operand_mode mode = operand_mode::each;
+  static constexpr const T& value(const each_of<T>& t) { return t.value; }
+};
+template <class T>
+struct mode_of<keyed_by<T>> {
+  using value_type = T;
+  static constexpr operand_mode mode = operand_mode::keyed;
+  static constexpr const T& value(const keyed_by<T>& t) { return t.value; }
+};
+
+// The shape that an instance sees: `each` operands lose the axis that counts them.
+template <operand_mode Mode, class Shape>
+struct inner_shape {
+  using type = Shape;
+};
+template <class Element, class Count, class... Axes>
+struct inner_shape<operand_mode::each, shape<Element, Count, Axes...>> {
+  using type = shape<Element, Axes...>;
+};
+
+template <class Shape, class Count>
+struct stacked_shape;
+template <class Element, class... Axes, class Count>
+struct stacked_shape<shape<Element, Axes...>, Count> {
+  using type = shape<Element, Count, Axes...>;
+};
+
+template <class Results, class Count, int Carries, int... I>
+constexpr auto call_results(graph* g, int node, std::integer_sequence<int, I...>) {
+  auto one = [&]<int K, class S>(std::integral_constant<int, K>, types<S>) {
+    using outer = typename std::conditional_t<(K < Carries || std::is_void_v<Count>), std::type_identity<S>,
+                                              stacked_shape<S, Count>>::type;
+    return typename sym_for<outer>::type{{}, g, g->result(node, K)};
+  };
+  auto all = [&]<class... S>(types<S...>) {
+    if constexpr (sizeof...(S) == 1)
+      return one(std::integral_constant<int, 0>{}, types<S...>{});
+    else
+      return std::tuple{one(std::integral_constant<int, I>{}, types<S>{})...};
+  };
+  return all(Results{});
+}
+
+template <class T>
+constexpr graph* graph_behind(const T& t) {
+  return graph_in(mode_of<T>::value(t));
+}
+
+}  // namespace detail
+
+// fn(args...) as a call: fn is compiled once for each list of argument shapes, however often it is called. Its
+// parameters stand in the caller under Path.
+template <class Path = path<"">, class Fn, class... A>
+constexpr auto call(const Fn&, const A&... a) {
+  static_assert((is_sym<A> || ...), "flame::call(fn, args...): a call belongs inside a function that is traced");
+  using trace = detail::trace<Fn, shape_of<A>...>;
+  constexpr const function_info* f = function_of<Fn, shape_of<A>...>;
+  graph* g = nullptr;
+  ((g = g ? g : detail::graph_in(a)), ...);
+  list<int> in;
+  (in.push(detail::import_into(*g, a)), ...);
+  constexpr int given = sizeof...(A);
+  detail::push_parameters<Path, f, given, false>(*g, in, std::make_integer_sequence<int, f->leaf_count - given>{});
+  call_info info;
+  info.operands.resize(f->leaf_count);
+  info.outputs.resize(f->output_count, output_mode::carry);
+  list<u64> numbers;
+  info.encode(numbers);
+  int node = g->put(op::call, in, {}, numbers, nullptr, f);
+  return detail::call_results<typename trace::results, void, trace::results::size>(
+      g, node, std::make_integer_sequence<int, trace::results::size>{});
+}
+
+// fn once for each instance of the stack at Path: h = fn(h, ...). fn gives the carried values first, in the order of
+// the carried operands, then values of which each instance gives one. Its parameters are one of N.
+template <class Path, class Fn, class... A>
+constexpr auto repeat(const Fn&, const A&... a) {
+  using count = instances<Path>;
+  constexpr int given = sizeof...(A);
+  constexpr int carries = (0 + ... + (detail::mode_of<A>::mode == operand_mode::carry ? 1 : 0));
+  static_assert(carries > 0, "flame::repeat(stack, operands...): at least one operand must be carry(h)");
+  using trace = detail::trace<Fn, typename detail::inner_shape<detail::mode_of<A>::mode,
+                                                               shape_of<typename detail::mode_of<A>::value_type>>::type...>;
+  static_assert(trace::results::size >= carries,
+                "flame::repeat(stack, operands...): the block must give each carried value, first and in order");
+  constexpr const function_info* f = &frozen<trace>::info;
+  graph* g = nullptr;
+  ((g = g ? g : detail::graph_behind(a)), ...);
+  list<int> in;
+  (in.push(detail::import_into(*g, detail::mode_of<A>::value(a))), ...);
+  detail::push_parameters<Path, f, given, true>(*g, in, std::make_integer_sequence<int, f->leaf_count - given>{});
+  call_info info;
+  info.repeat = true;
+  int next = 0;
+  auto operand = [&](operand_mode m) {
+    call_operand o;
+    o.mode = m;
+    if (m == operand_mode::carry) o.index = next++;
+    info.operands.push(o);
+  };
+  (operand(detail::mode_of<A>::mode), ...);
+  for (int i = given; i < f->leaf_count; ++i) operand(operand_mode::each);
+  for (int i = 0; i < f->output_count; ++i) info.outputs.push(i < carries ? output_mode::carry : output_mode::each);
+  list<u64> numbers;
+  info.encode(numbers);
+  list<const axis_info*> with;
+  with.push(axis_ptr<count>);
+  int node = g->put(op::call, in, with, numbers, nullptr, f);
+  return detail::call_results<typename trace::results, count, carries>(
+      g, node, std::make_integer_sequence<int, trace::results::size>{});
+}
+
+}  // namespace flame

@@ -1,0 +1,166 @@
+// grad, value_and_grad, vjp and jvp: of expressions, giving expressions, and of functions, giving functions.
+#pragma once
+#include <flame/expr/function.hpp>
+
+namespace flame {
+
+namespace detail {
+
+template <class E>
+inline constexpr bool is_scalar = shape_of<E>::rank == 0 && is_floating(dtype_of<element_of<shape_of<E>>>);
+
+enum class wanted : u8 { gradients, value_and_gradients };
+
+template <class E, class... Leaves>
+struct gradient_source {
+  static constexpr graph from() {
+    graph g;
+    (g.leaf(&leaf_of<Leaves>::info), ...);
+    if constexpr (leaf_type<E>)
+      g.outputs.push(g.leaf(&leaf_of<E>::info));
+    else
+      g.outputs = decode(g, E::view());
+    return g;
+  }
+  static constexpr list<int> outputs(const graph& g) { return g.outputs; }
+  static constexpr list<int> wrt(const graph&) {
+    list<int> w;
+    for (int i = 0; i < static_cast<int>(sizeof...(Leaves)); ++i) w.push(i);
+    return w;
+  }
+};
+
+// Cotangent: of the output; void for 1.
+template <class Source, keep Policy, wanted Want, class Cotangent>
+struct gradient_maker {
+  static constexpr text name = "gradient";
+  static constexpr graph make() {
+    graph g = Source::from();
+    list<const leaf_info*> cotangents;
+    if constexpr (std::is_void_v<Cotangent>)
+      cotangents.push(nullptr);
+    else
+      cotangents.push(&leaf_of<Cotangent>::info);
+    differentiated d = differentiate(g, Source::outputs(g), cotangents, Source::wrt(g),
+                                     derived_calls<Source, Policy>::table.at);
+    list<int> wrt = Source::wrt(g);
+    if (Want == wanted::value_and_gradients) d.g.outputs = d.values;
+    for (int i = 0; i < d.gradients.size(); ++i) {
+      int n = d.gradients[i];
+      if (n < 0) n = d.g.as_type(d.g.constant(0, g.type(wrt[i]).element), g.type(wrt[i]));
+      d.g.outputs.push(n);
+    }
+    return simplify(d.g);
+  }
+};
+
+template <class Shapes>
+struct one_or_many {
+  using type = Shapes;
+};
+template <class Shape>
+struct one_or_many<shapes<Shape>> {
+  using type = Shape;
+};
+
+template <class Maker, class Shapes, class E>
+constexpr auto make_expr(const E& e) {
+  using held_shapes = typename holding<E>::shapes;
+  using held_values = typename holding<E>::values;
+  expr_of<Maker, typename one_or_many<Shapes>::type, held_shapes, held_values> r;
+  r.values = holding<E>::take(e);
+  return r;
+}
+
+// Inside a function: on the graph that is being traced.
+template <class S, class... X>
+constexpr list<int> traced_gradients(const S& loss, const X&... x) {
+  graph& g = *loss.g;
+  graph from = g;
+  from.outputs.clear();
+  from.outputs.push(loss.n);
+  list<int> wrt;
+  (wrt.push(import_into(g, x)), ...);
+  if (from.size() != g.size()) from = g, from.outputs.push(loss.n);
+  list<const leaf_info*> one;
+  one.push(nullptr);
+  if (!analyse(from, from.outputs, wrt).calls.empty()) refuse(op::call, fault::operands_clash);
+  differentiated d = differentiate(from, from.outputs, one, wrt, nullptr);
+  list<int> place, in, r;
+  for (int n = 0; n < d.g.size(); ++n) {
+    in.clear();
+    for (int i = 0; i < d.g[n].arg_count; ++i) in.push(place[d.g.arg(n, i)]);
+    place.push(g.copy(d.g, n, in));
+  }
+  for (int i = 0; i < wrt.size(); ++i)
+    r.push(d.gradients[i] >= 0 ? place[d.gradients[i]]
+                               : g.as_type(g.constant(0, from.type(wrt[i]).element), from.type(wrt[i])));
+  return r;
+}
+
+}  // namespace detail
+
+// The gradient of a scalar with respect to leaves: an expression of the leaf's shape, or several for several leaves.
+// Inside a traced function, of any value with respect to any value that it was made from.
+template <operand_type E, operand_type... X>
+constexpr auto grad(const E& e, const X&... x) {
+  static_assert(detail::is_scalar<E>,
+                "flame::grad(e, x): e must be a scalar of floating type; sum it over its axes first");
+  if constexpr (detail::is_scalar<E>) {
+    if constexpr (is_sym<E>) {
+      list<int> d = detail::traced_gradients(e, x...);
+      int i = 0;
+      auto one = [&]<class Y>(const Y&) {
+        return typename detail::sym_for<shape_of<Y>>::type{{}, e.g, d[i++]};
+      };
+      if constexpr (sizeof...(X) == 1)
+        return (one(x), ...);
+      else
+        return std::tuple{one(x)...};
+    } else {
+      static_assert((leaf_type<X> && ...), "flame::grad(e, x): x must be a leaf of e");
+      using source = detail::gradient_source<E, std::remove_cvref_t<X>...>;
+      using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients, void>;
+      return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
+    }
+  }
+}
+
+// The value of a scalar and its gradients: one expression with outputs (value, gradients...).
+template <operand_type E, operand_type... X>
+constexpr auto value_and_grad(const E& e, const X&...) {
+  static_assert(detail::is_scalar<E>,
+                "flame::value_and_grad(e, x): e must be a scalar of floating type; sum it over its axes first");
+  using source = detail::gradient_source<E, std::remove_cvref_t<X>...>;
+  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::value_and_gradients, void>;
+  return detail::make_expr<maker, shapes<shape_of<E>, shape_of<X>...>>(e);
+}
+
+// The vector-Jacobian product <d, de/dx>: d is a leaf of e's shape.
+template <operand_type E, leaf_type D, leaf_type... X>
+constexpr auto vjp(const E& e, const D&, const X&...) {
+  static_assert(std::is_same_v<shape_of<E>, shape_of<D>>, "flame::vjp(e, d, x): d must have the shape of e");
+  using source = detail::gradient_source<E, std::remove_cvref_t<X>...>;
+  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients, std::remove_cvref_t<D>>;
+  return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
+}
+
+namespace detail {
+template <class Shape>
+struct cotangent_leaf : operand {
+  using leaf_shape = Shape;
+  static constexpr leaf_kind kind = leaf_kind::input;
+  static constexpr text leaf_name() { return "flame::cotangent"; }
+};
+}  // namespace detail
+
+// The Jacobian-vector product de/dx t: t is a leaf of x's shape. The vector-Jacobian product is linear in its vector,
+// so its own vector-Jacobian product is this (the one differentiation, applied twice).
+template <operand_type E, leaf_type T, leaf_type X>
+constexpr auto jvp(const E& e, const T& t, const X& x) {
+  static_assert(std::is_same_v<shape_of<X>, shape_of<T>>, "flame::jvp(e, t, x): t must have the shape of x");
+  using leaf = detail::cotangent_leaf<shape_of<E>>;
+  return vjp(vjp(e, leaf{}, x), t, leaf{});
+}
+
+}  // namespace flame
