@@ -17,7 +17,8 @@ struct philox_block {
   u32 word[4] = {};
 
   friend FLAME_HOST_DEVICE constexpr bool operator==(const philox_block& a, const philox_block& b) {
-    return a.word[0] == b.word[0] && a.word[1] == b.word[1] && a.word[2] == b.word[2] && a.word[3] == b.word[3];
+    return a.word[0] == b.word[0] && a.word[1] == b.word[1] && a.word[2] == b.word[2] &&
+           a.word[3] == b.word[3];
   }
 };
 
@@ -39,12 +40,12 @@ inline constexpr int philox_rounds = 10;
 
 // Block `counter` of the stream `key`: key words (low, high) of the key, counter words (low, high, 0, 0).
 [[nodiscard]] FLAME_HOST_DEVICE constexpr philox_block philox(u64 key, u64 counter) {
-  return philox4x32({{static_cast<u32>(counter), static_cast<u32>(counter >> 32), 0, 0}}, static_cast<u32>(key),
-                    static_cast<u32>(key >> 32));
+  return philox4x32({{static_cast<u32>(counter), static_cast<u32>(counter >> 32), 0, 0}},
+                    static_cast<u32>(key), static_cast<u32>(key >> 32));
 }
 
-// A new key for (key, data). Third counter word "fold": no draw of the parent's stream has it, so a child's key
-// is never a number that the parent draws.
+// A new key for (key, data). Third counter word "fold": no draw of the parent's stream has it, so a child's
+// key is never a number that the parent draws.
 [[nodiscard]] FLAME_HOST_DEVICE constexpr u64 fold(u64 key, u64 data) {
   philox_block b = philox4x32({{static_cast<u32>(data), static_cast<u32>(data >> 32), 0x666f6c64u, 0}},
                               static_cast<u32>(key), static_cast<u32>(key >> 32));
@@ -61,16 +62,15 @@ inline constexpr int philox_rounds = 10;
   return static_cast<double>((u64{high} << 32 | low) >> 11) * 0x1p-53;
 }
 
-template <class T>
-struct normal_pair {
-  T first, second;
-};
+template <class T> struct normal_pair { T first, second; };
 
-// Two standard normals, r cos t and r sin t, with r = sqrt(-2 log u) and t = 2 pi uniform01(angle) (Box, Muller
-// 1958). u = (radius + 1/2) / 2^32 in (0, 1], rounded to f32: all 32 bits, so that tails reach 6.7, not 5.8.
-// The host's arrays and CUDA's kernels use their own log, sqrt, sin and cos: equal to rounding, not in bits.
+// Two standard normals, r cos t and r sin t, with r = sqrt(-2 log u) and t = 2 pi uniform01(angle) (Box,
+// Muller 1958). u = (radius + 1/2) / 2^32 in (0, 1], rounded to f32: all 32 bits, so that tails reach 6.7,
+// not 5.8. The host's arrays and CUDA's kernels use their own log, sqrt, sin and cos: equal to rounding, not
+// in bits.
 [[nodiscard]] FLAME_HOST_DEVICE inline normal_pair<float> box_muller(u32 radius, u32 angle) {
-  float u = static_cast<float>(radius) * 0x1p-32f + 0x1p-33f;  // the product is exact: contraction changes nothing
+  float u =
+      static_cast<float>(radius) * 0x1p-32f + 0x1p-33f;  // the product is exact: contraction changes nothing
   float t = 6.2831853f * uniform01(angle);
 #if defined(__CUDA_ARCH__)
   float r = sqrtf(-2.0f * logf(u));
@@ -95,8 +95,7 @@ struct normal_pair {
 }
 
 // Element i of the normal tensor of `key`: the definition above, one element at a time.
-template <class T>
-[[nodiscard]] FLAME_HOST_DEVICE T normal_element(u64 key, u64 i) {
+template <class T> [[nodiscard]] FLAME_HOST_DEVICE T normal_element(u64 key, u64 i) {
   if constexpr (sizeof(T) == 4) {
     philox_block b = philox(key, i / 4);
     normal_pair<T> pair = i & 2 ? box_muller(b.word[2], b.word[3]) : box_muller(b.word[0], b.word[1]);
@@ -109,8 +108,7 @@ template <class T>
 }
 
 // Element i of the uniform tensor of `key`.
-template <class T>
-[[nodiscard]] FLAME_HOST_DEVICE constexpr T uniform_element(u64 key, u64 i) {
+template <class T> [[nodiscard]] FLAME_HOST_DEVICE constexpr T uniform_element(u64 key, u64 i) {
   if constexpr (sizeof(T) == 4) {
     return uniform01(philox(key, i / 4).word[i % 4]);
   } else {

@@ -47,10 +47,15 @@ struct fixed_string {
   constexpr fixed_string(const char (&from)[static_cast<unsigned>(N)]) {
     for (int i = 0; i < N; ++i) chars[i] = from[i];
   }
-  static constexpr int size = N - 1;
 };
 template <unsigned long N>
 fixed_string(const char (&)[N]) -> fixed_string<static_cast<int>(N)>;
+
+// nvcc sees a template argument of class type as a reference, so that decltype(S)::member does not compile.
+template <int N>
+constexpr int length(const fixed_string<N>&) {
+  return N - 1;
+}
 
 template <class T>
 constexpr text pretty_name() {

@@ -87,15 +87,15 @@ inline constexpr const function_info* function_of = &frozen<detail::trace<Fn, Sh
 // The path of a parameter, as a type: path<"blocks.*.fc1.weight">.
 template <fixed_string Text>
 struct path {
-  static constexpr text name{Text.chars, decltype(Text)::size};
-  static constexpr bool empty = decltype(Text)::size == 0;
+  static constexpr text name{Text.chars, length(Text)};
+  static constexpr bool empty = length(Text) == 0;
 };
 
 namespace detail {
 
 template <fixed_string A, fixed_string B>
 constexpr auto joined_path() {
-  constexpr int a = decltype(A)::size, b = decltype(B)::size;
+  constexpr int a = length(A), b = length(B);
   if constexpr (a == 0) {
     return B;
   } else {

@@ -27,11 +27,17 @@ struct types {
 
 // ---- Leaves -------------------------------------------------------------------------------------------------------
 
+// The type of an axis given as a template argument. Axis and tag share a name, so the name there is the object; it is
+// taken by reference, because nvcc 13.0 loses class values among template arguments ("__T0 was not declared").
+template <const auto& Axis>
+using tag_of = std::remove_cvref_t<decltype(Axis)>;
+
 // Base of an input: `inline constexpr struct x : input<f32, batch, channel> {} x;`
-template <class Element, class... Axes>
+template <class Element, const auto&... Axes>
 struct input : operand {
-  static_assert(element<Element>, "flame::input<Element, Axes...>: the first argument must be an element type");
-  using leaf_shape = shape<Element, std::remove_cvref_t<Axes>...>;
+  static_assert(element<Element>, "flame::input<Element, axes...>: the first argument must be an element type");
+  static_assert((axis<tag_of<Axes>> && ...), "flame::input<Element, axes...>: axes are objects of dim<> structs");
+  using leaf_shape = shape<Element, tag_of<Axes>...>;
   static constexpr leaf_kind kind = leaf_kind::input;
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <flame/graph/extents.hpp>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace flame {
@@ -37,6 +38,21 @@ struct value {
       (*this)[i] = from[j];
   }
 };
+
+// A value for a leaf, which itself names the axes.
+[[nodiscard]] inline value make_value(dtype element, std::vector<i64> shape, std::vector<double> data) {
+  value v;
+  v.type.element = element;
+  v.shape = std::move(shape);
+  v.data = std::move(data);
+  return v;
+}
+[[nodiscard]] inline value make_key(u64 bits) {
+  value v;
+  v.type.element = dtype::key;
+  v.keys = {bits};
+  return v;
+}
 
 enum class rounding : u8 {
   none,            // floating numbers stay doubles, whatever their element type

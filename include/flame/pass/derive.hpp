@@ -175,16 +175,16 @@ struct derive {
   }
   static constexpr int source_count = Out.count() + F->leaf_count - Carried.count() + kept_count;
   struct source_list {
-    source at[static_cast<unsigned>(source_count) + 1] = {};
+    operand_source at[static_cast<unsigned>(source_count) + 1] = {};
   };
   static constexpr source_list make_sources() {
     source_list s;
     int n = 0;
     for (int i = 0; i < F->output_count; ++i)
-      if (Out.has(i)) s.at[n++] = {source::cotangent, i};
+      if (Out.has(i)) s.at[n++] = {operand_source::cotangent, i};
     for (int i = 0; i < F->leaf_count; ++i)
-      if (!Carried.has(i)) s.at[n++] = {source::operand, i};
-    for (int i = 0; i < kept_count; ++i) s.at[n++] = {source::residual, F->output_count + i};
+      if (!Carried.has(i)) s.at[n++] = {operand_source::operand, i};
+    for (int i = 0; i < kept_count; ++i) s.at[n++] = {operand_source::residual, F->output_count + i};
     return s;
   }
   static constexpr source_list sources = make_sources();
@@ -197,12 +197,12 @@ template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
 struct derive<F, In, Out, Carried, Policy> {
   static constexpr int source_count = F->leaf_count + F->output_count;
   struct source_list {
-    source at[static_cast<unsigned>(source_count)] = {};
+    operand_source at[static_cast<unsigned>(source_count)] = {};
   };
   static constexpr source_list make_sources() {
     source_list s;
-    for (int i = 0; i < F->leaf_count; ++i) s.at[i] = {source::operand, i};
-    for (int i = 0; i < F->output_count; ++i) s.at[F->leaf_count + i] = {source::cotangent, i};
+    for (int i = 0; i < F->leaf_count; ++i) s.at[i] = {operand_source::operand, i};
+    for (int i = 0; i < F->output_count; ++i) s.at[F->leaf_count + i] = {operand_source::cotangent, i};
     return s;
   }
   static constexpr source_list sources = make_sources();

@@ -6,7 +6,7 @@
 namespace flame {
 
 // Where an operand of a backward function comes from, seen from the call that it is the derivative of.
-struct source {
+struct operand_source {
   enum kind_type : u8 { cotangent, operand, residual } kind = operand;  // index: of the output, operand, output
   int index = 0;
 };
@@ -15,7 +15,7 @@ struct source {
 struct derived_call {
   const function_info* forward = nullptr;   // the function's outputs, then the residual
   const function_info* backward = nullptr;  // gives a gradient for each operand in `in`, in order
-  const source* sources = nullptr;          // of each operand of `backward`
+  const operand_source* sources = nullptr;          // of each operand of `backward`
   int source_count = 0;
   mask in, out;
 };
@@ -88,12 +88,12 @@ struct differentiated {
       }
       in.clear();
       for (int i = 0; i < d.source_count; ++i) {
-        const source& s = d.sources[i];
+        const operand_source& s = d.sources[i];
         call_operand o;
-        if (s.kind == source::operand) {
+        if (s.kind == operand_source::operand) {
           in.push(place[from.arg(n, s.index)]);
           o = info.operands[s.index];
-        } else if (s.kind == source::residual) {
+        } else if (s.kind == operand_source::residual) {
           in.push(g.result(place[n], s.index));
           o.mode = info.repeat ? operand_mode::each : operand_mode::plain;
         } else {

@@ -16,7 +16,7 @@ template <floating_vector V> FLAME_INLINE V erf(V x) {
                         x);
     reduce_ln2(polynomial(a, -0x1.66243ap-12f, -0x1.2088e8p+0f, -0x1.46baf8p-1f, -0x1.a652d6p-4f,
                           0x1.65ca7cp-6f, -0x1.8258a2p-9f, 0x1.86d894p-13f),
-               V{}, n, r, low);
+               n, r, low);
     V s = power_of_two(n), large = simd::fma(-s, simd::fma(r * r, exp_tail(r), r), 1 - s);
     return select(a < 1, small, flip(large, sign_bit(x)));
   } else {
@@ -33,7 +33,7 @@ template <floating_vector V> FLAME_INLINE V erf(V x) {
                    -0x1.336ffbf09957ep-3, 0x1.258b13c26558ep-4, -0x1.8fa5843bfac09p-6, 0x1.17c9e48e528dcp-8,
                    0x1.735d26b0aad1cp-11, -0x1.37ed9028cca5fp-11, 0x1.a5ffdf6b6a4a4p-15,
                    0x1.2cde6b1c23af4p-14, -0x1.ab0dbe84483d2p-18, -0x1.b7eaa77ba32c9p-18);
-    reduce_ln2(-z, V{}, n, r, low);
+    reduce_ln2(-z, n, r, low);
     V s = power_of_two(n), e = simd::fma(s, simd::fma(r * r, exp_tail(r), r), s);
     V large = simd::fma(-e, scaled, splat<V>(1));
     return select(a < 1, small, flip(large, sign_bit(x)));

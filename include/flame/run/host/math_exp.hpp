@@ -24,16 +24,16 @@ template <> struct natural<double> {
   static constexpr double ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33;
 };
 
-// x + more = n ln 2 + r + low, n whole, |r| <= ln 2 / 2; |x| within the exponent's range. `low` is what
-// rounding took from r, together with `more`, itself of the size of x's rounding error.
-template <floating_vector V> FLAME_INLINE void reduce_ln2(V x, V more, V& n, V& r, V& low) {
+// x = n ln 2 + r + low, n whole, |r| <= ln 2 / 2, for |x| within the exponent's range; low is what rounding
+// took from r.
+template <floating_vector V> FLAME_INLINE void reduce_ln2(V x, V& n, V& r, V& low) {
   using T = element_of<V>;
   using N = natural<T>;
   constexpr T rounder = format<T>::rounder;
   n = simd::fma(x, splat<V>(N::log2_e), splat<V>(rounder)) - rounder;
   V high = simd::fma(n, splat<V>(-N::ln2_high), x);
   r = simd::fma(n, splat<V>(-N::ln2_low), high);
-  low = simd::fma(n, splat<V>(-N::ln2_low), high - r) + more;
+  low = simd::fma(n, splat<V>(-N::ln2_low), high - r);
 }
 
 // (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2.
@@ -65,19 +65,22 @@ template <floating_vector V> FLAME_INLINE V exp(V x) {
   return scale(simd::fma(r * r, exp_tail(r), r) + 1, n);
 }
 
-// e^(x + more) for a low part `more` of x.
+// e^(x + more), more at most a few units in the last place of x.
 template <floating_vector V> FLAME_INLINE V exp(V x, V more) {
   using T = element_of<V>;
   V n, r, low;
-  reduce_ln2(clamp(x, exp_bottom<T>, exp_top<T>), more, n, r, low);
-  return scale(r + simd::fma(r * r, exp_tail(r), low) + 1, n);
+  reduce_ln2(clamp(x, exp_bottom<T>, exp_top<T>), n, r, low);
+  low = low + more;
+  V sum = r + low;
+  low = low - (sum - r);
+  return scale(sum + simd::fma(sum * sum, exp_tail(sum), low) + 1, n);
 }
 
 // e^x - 1 = 2^n (e^r - 1) + (2^n - 1), by halves so that 2^n stays finite.
 template <floating_vector V> FLAME_INLINE V expm1(V x) {
   using T = element_of<V>;
   V n, r, low;
-  reduce_ln2(clamp(x, sizeof(T) == 4 ? T(-20) : T(-40), exp_top<T>), V{}, n, r, low);
+  reduce_ln2(clamp(x, sizeof(T) == 4 ? T(-20) : T(-40), exp_top<T>), n, r, low);
   V half = power_of_two(n - 1);
   V p = r + simd::fma(r * r, exp_tail(r), low);
   V y = 2 * simd::fma(half, p, half - T(0.5));
@@ -88,24 +91,24 @@ template <floating_vector V> FLAME_INLINE V expm1(V x) {
 template <floating_vector V> FLAME_INLINE V tanh(V x) {
   using T = element_of<V>;
   if constexpr (sizeof(T) == 4) {
-    V a = simd::min(splat<V>(10), abs(x)), n, r, low, z = x * x;
-    reduce_ln2(2 * a, V{}, n, r, low);
+    V a = abs(x), z = a * a, n, r, low;
+    reduce_ln2(2 * simd::min(splat<V>(10), a), n, r, low);
     V s = power_of_two(n), e = simd::fma(s, simd::fma(r * r, exp_tail(r), r), s);
-    V large = flip(1 - 2 / (e + 1), sign_bit(x));
-    V small = simd::fma(
-        x * z,
-        polynomial(z, -0x1.555532p-2f, 0x1.1106f6p-3f, -0x1.b835a4p-5f, 0x1.51f8cep-6f, -0x1.750ce2p-8f), x);
-    return select(a < 0.625f, small, large);
+    V p = polynomial(z, -0x1.555532p-2f, 0x1.1106f6p-3f, -0x1.b835a4p-5f, 0x1.51f8cep-6f, -0x1.750ce2p-8f);
+    V y = select(a < 0.625f, simd::fma(a * z, p, a), 1 - 2 / (e + 1));
+    return flip(y, sign_bit(x));
   } else {
     V t = expm1(2 * simd::min(splat<V>(20), abs(x)));
     return flip(t / (t + 2), sign_bit(x));
   }
 }
 
-// 1 / (1 + e^-x), from e^-|x|, so that both tails keep their relative accuracy.
+// 1 / (1 + e^-x) from e = e^-|x|, so that both tails keep their relative accuracy: e / (1 + e) or 1 / (1 + e),
+// corrected by what rounding took from 1 + e.
 template <floating_vector V> FLAME_INLINE V sigmoid(V x) {
-  V e = exp(-abs(x));
-  return select(x < 0, e, splat<V>(1)) / (1 + e);
+  V e = exp(-abs(x), V{}), d = 1 + e, lost = e - (d - 1);
+  V y = select(x < 0, e, splat<V>(1)) / d, inverse = select(x < 0, 1 - y, y);
+  return simd::fma(-y * lost, inverse, y);
 }
 
 }  // namespace flame::host::inline FLAME_HOST_ISA::math

@@ -62,12 +62,13 @@ template <floating_vector V> FLAME_INLINE V pow_in_two(V x, V y) {
   two<V> c = add_exact(splat<V>(third), p);
   two<V> t = multiply_exact(cube.high, c.high);
   V t_low = simd::fma(cube.high, c.low + third_low, simd::fma(cube_low, c.high, t.low));
-  two<V> log_m = add_exact(s + s, t.high), log_x = add_exact(k * N::ln2_high, log_m.high);
-  V log_low =
-      log_x.low + simd::fma(k, splat<V>(N::ln2_low), log_m.low + simd::fma(splat<V>(2), s_low, t_low));
+  two<V> log_m = add_exact(s + s, t.high), sum = add_exact(k * N::ln2_high, log_m.high);
+  V rest = simd::fma(k, splat<V>(N::ln2_low), log_m.low + simd::fma(splat<V>(2), s_low, t_low));
+  two<V> log_x = add_exact(sum.high, sum.low + rest);
+  log_x.high = select(abs(k) < 2000, log_x.high, k);  // infinite for 0 and infinity
   V bounded = clamp(y, -0x1p64, 0x1p64);  // no finite result lies beyond, and products stay finite
   two<V> e = multiply_exact(bounded, log_x.high);
-  V e_low = simd::fma(bounded, log_low, e.low);
+  V e_low = simd::fma(bounded, log_x.low, e.low);
   return exp(e.high, select(abs(e.high) < 1000, e_low, V{}));  // of an infinity the low part is NaN
 }
 

@@ -52,7 +52,7 @@ FLAME_INLINE void reduce_pi(V x, element_of<V> shift, V& r, unsigned_of<V>& odd)
 template <floating_vector V> FLAME_INLINE V sin_reduced(V r) {
   V z = r * r, p;
   if constexpr (sizeof(element_of<V>) == 4)
-    p = polynomial(z, -0x1.55554cp-3f, 0x1.110ed8p-7f, -0x1.9f7054p-13f, 0x1.5dbdd0p-19f);
+    p = polynomial(z, -0x1.555556p-3f, 0x1.111136p-7f, -0x1.a023ccp-13f, 0x1.72cddcp-19f, -0x1.b6249ep-26f);
   else
     p = polynomial(z, -0x1.5555555555555p-3, 0x1.11111111110cep-7, -0x1.a01a01a01578cp-13,
                    0x1.71de3a5309f8cp-19, -0x1.ae64551aa5a17p-26, 0x1.6123e759bb43fp-33,

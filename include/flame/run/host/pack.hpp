@@ -1,0 +1,113 @@
+// Panels of a matrix, for the sweep: how its columns are cut, and their rearrangement so that they are read in order.
+#pragma once
+#include <flame/run/host/sweep.hpp>
+#include <flame/type/dtype.hpp>
+
+namespace flame::host::inline FLAME_HOST_ISA {
+
+// What products of an element type are computed in.
+template <class E>
+using computed = std::conditional_t<std::is_same_v<E, double>, double, float>;
+
+// Columns cut into as few panels as they fit, of widths that differ by a vector at most.
+template <class T>
+struct panel_layout {
+  static constexpr int lanes = simd::lanes<T>;
+  i64 columns, vectors, count, narrow, wide;
+
+  explicit panel_layout(i64 n)
+      : columns(n),
+        vectors((n + lanes - 1) / lanes),
+        count((vectors + tile_vectors - 1) / tile_vectors),
+        narrow(count ? vectors / count : 0),
+        wide(count ? vectors % count : 0) {}
+
+  [[nodiscard]] i64 first(i64 i) const { return (i * narrow + (i < wide ? i : wide)) * lanes; }
+  [[nodiscard]] int vectors_of(i64 i) const { return static_cast<int>(narrow + (i < wide ? 1 : 0)); }
+  [[nodiscard]] i64 width(i64 i) const { return vectors_of(i) * lanes; }
+  [[nodiscard]] bool whole(i64 i) const { return first(i) + width(i) <= columns; }
+  // Numbers that all panels of this depth take.
+  [[nodiscard]] i64 packed_size(i64 depth) const { return vectors * lanes * depth; }
+  [[nodiscard]] panel<T> at(i64 i, const T* b, i64 stride) const {
+    const i64 rest = columns - first(i) - (vectors_of(i) - 1) * lanes;
+    return {b, stride, first(i), vectors_of(i), static_cast<int>(rest < lanes ? rest : lanes)};
+  }
+};
+
+// The first n numbers, converted, in a vector; zeros after them.
+template <class V, class E>
+FLAME_INLINE V gather_row(const E* from, i64 n) {
+  if constexpr (std::is_same_v<E, simd::element_of<V>>) {
+    if (n >= simd::lane_count<V>) return simd::load<V>(from);
+    return n > 0 ? simd::load_first(from, static_cast<int>(n), V{}) : V{};
+  } else {
+    V v{};
+    for (int i = 0; i < simd::lane_count<V> && i < n; ++i) v[i] = static_cast<simd::element_of<V>>(static_cast<float>(from[i]));
+    return v;
+  }
+}
+
+// x as a square matrix, transposed: log2 of its size times, rows are interleaved with those half the matrix below.
+template <simd::any_vector V>
+FLAME_INLINE void transpose(V (&x)[simd::lane_count<V>]) {
+  constexpr int n = simd::lane_count<V>;
+  for (int stage = 1; stage < n; stage *= 2) {
+    V y[n];
+#pragma GCC unroll 16
+    for (int i = 0; i < n / 2; ++i) {
+      const V a = x[i], b = x[i + n / 2];
+      [&]<int... I>(std::integer_sequence<int, I...>) {
+        y[2 * i] = __builtin_shufflevector(a, b, (I % 2 * n + I / 2)...);
+        y[2 * i + 1] = __builtin_shufflevector(a, b, (I % 2 * n + I / 2 + n / 2)...);
+      }
+      (std::make_integer_sequence<int, n>{});
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) x[i] = y[i];
+  }
+}
+
+[[nodiscard]] inline bool consecutive(const i64* offsets, i64 n) {
+  bool all = true;
+  for (i64 i = 1; i < n; ++i) all &= offsets[i] - offsets[i - 1] == 1;
+  return all;
+}
+
+// Panel i of the matrix b[rows[p] + columns[j]], p < depth, to `to`: its rows one after another, zeros where columns
+// are missing.
+template <class T, class E>
+FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const E* b, const i64* rows, const i64* columns,
+                         T* to) {
+  using V = simd::vec<T>;
+  constexpr i64 lanes = simd::lanes<T>;
+  const i64 width = layout.width(i), first = layout.first(i);
+  const i64 valid = layout.columns - first < width ? layout.columns - first : width;
+  columns += first;
+  if (consecutive(columns, valid)) {
+    for (i64 p = 0; p < depth; ++p, to += width)
+      for (i64 j = 0; j < width; j += lanes)
+        simd::store<V>(to + j, gather_row<V>(b + rows[p] + columns[0] + j, valid - j));
+  } else if (consecutive(rows, depth)) {
+    for (i64 p = 0; p < depth; p += lanes)
+      for (i64 j = 0; j < width; j += lanes) {
+        V x[lanes];
+#pragma GCC unroll 16
+        for (i64 l = 0; l < lanes; ++l)
+          x[l] = j + l < valid ? gather_row<V>(b + rows[p] + columns[j + l], depth - p) : V{};
+        transpose<V>(x);
+        T* at = to + p * width + j;
+        if (depth - p >= lanes) {
+#pragma GCC unroll 16
+          for (i64 l = 0; l < lanes; ++l) simd::store<V>(at + l * width, x[l]);
+        } else {
+          for (i64 l = 0; l < depth - p; ++l) simd::store<V>(at + l * width, x[l]);
+        }
+      }
+  } else {
+    for (i64 p = 0; p < depth; ++p, to += width)
+      for (i64 j = 0; j < width; ++j)
+        to[j] = j < valid ? static_cast<T>(b[rows[p] + columns[j]]) : T{};
+  }
+}
+
+}  // namespace flame::host::inline FLAME_HOST_ISA
