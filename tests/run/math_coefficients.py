@@ -68,7 +68,7 @@ def fit(name, target, weight, basis, low, high, bits):
         rest = lambda x: target(x) - sum(c * f(x) for c, f in zip(stepwise, basis))
         stepwise.append(rounded(remez(rest, weight, basis[j:], low, high, 400)[0][0], bits))
     best = min(once, stepwise, key=error)
-    text = ", ".join(float(c).hex().replace("0000000p", "p") + ("f" if bits == 24 else "") for c in best)
+    text = ", ".join(float(c).hex().replace("0000000p", "p").replace(".000000p", "p") + ("f" if bits == 24 else "") for c in best)
     print(f"// {name}: 2^{float(log(error(best), 2)):.1f}\n{text}\n", flush=True)
 
 
@@ -109,10 +109,12 @@ def exp2_table():  # 2^r - 1 for f32's pow
 
 
 @table
-def sin_tables():  # sin x = x + x^3 P(x^2)
-    end = pi / 2 * mpf("1.002")
+def sin_tables():  # sin x = x + x^3 P(x^2), cos x = 1 + x^2 P(x^2)
+    end = pi / 4 * mpf("1.01")
     fit("sin f32", lambda x: sin(x) - x, lambda x: 1 / sin(x), powers(3, 4, 2), "1e-9", end, 24)
-    fit("sin f64", lambda x: sin(x) - x, lambda x: 1 / sin(x), powers(3, 9, 2), "1e-9", end, 53)
+    fit("cos f32", lambda x: cos(x) - 1, lambda x: 1 / cos(x), powers(2, 4, 2), "1e-9", end, 24)
+    fit("sin f64", lambda x: sin(x) - x, lambda x: 1 / sin(x), powers(3, 7, 2), "1e-9", end, 53)
+    fit("cos f64", lambda x: cos(x) - 1, lambda x: 1 / cos(x), powers(2, 7, 2), "1e-9", end, 53)
 
 
 @table

@@ -5,59 +5,68 @@
 
 namespace flame::host::inline FLAME_HOST_ISA::math {
 
-// pi as a sum of parts. With a fused multiply-add each part may be a full number: x - n pi loses nothing by
-// steps. Without, n times all parts but the last must be exact: 33 bits each in f64, and f32 goes through
-// f64.
-template <class T, bool Fused> struct pi_parts;
-template <> struct pi_parts<float, true> {
-  static constexpr float high = 0x1.921fb6p+1f, middle = -0x1.777a5cp-24f, low = -0x1.ee59dap-49f;
+// pi / 2 as a sum of parts. With a fused multiply-add each part may be a full number: x - n pi / 2 loses
+// nothing by steps. Without, n times all parts but the last must be exact: 33 bits each in f64, and f32 goes
+// through f64.
+template <class T, bool Fused> struct half_pi;
+template <> struct half_pi<float, true> {
+  static constexpr float high = 0x1.921fb6p+0f, middle = -0x1.777a5cp-25f, low = -0x1.ee59dap-50f;
 };
-template <> struct pi_parts<double, true> {
-  static constexpr double high = 0x1.921fb54442d18p+1, middle = 0x1.1a62633145c07p-53,
-                          low = -0x1.f1976b7ed8fbcp-109;
+template <> struct half_pi<double, true> {
+  static constexpr double high = 0x1.921fb54442d18p+0, middle = 0x1.1a62633145c07p-54,
+                          low = -0x1.f1976b7ed8fbcp-110;
 };
-template <> struct pi_parts<double, false> {
-  static constexpr double high = 0x1.921fb544p+1, middle = 0x1.0b4611a6p-33, low = 0x1.3198a2e037073p-68;
+template <> struct half_pi<double, false> {
+  static constexpr double high = 0x1.921fb544p+0, middle = 0x1.0b4611a6p-34, low = 0x1.3198a2e037073p-69;
 };
 
 // Beyond these, libm: n would outgrow the exactness above.
 template <class T> inline constexpr T sin_limit = sizeof(T) == 4 ? T(1e5) : T(1e6);
 
-// x = n pi + r, |r| <= pi / 2, for n whole (Shift 0) or n whole and a half (Shift 0.5); floor(n) odd in the
-// sign bit of `odd`.
-template <floating_vector V>
-FLAME_INLINE void reduce_pi(V x, element_of<V> shift, V& r, unsigned_of<V>& odd) {
+// x = n pi / 2 + r, |r| <= pi / 4 and a little more; the low bits of `quadrant` are n's.
+template <floating_vector V> FLAME_INLINE void reduce_half_pi(V x, V& r, unsigned_of<V>& quadrant) {
   using T = element_of<V>;
   if constexpr (sizeof(T) == 4 && !has_fma) {
     using D = rebind<half_of<V>, double>;
     D low, high;
-    rebind<D, u64> odd_low, odd_high;
-    reduce_pi<D>(convert<double>(low_half(x)), shift, low, odd_low);
-    reduce_pi<D>(convert<double>(high_half(x)), shift, high, odd_high);
+    unsigned_of<D> quadrant_low, quadrant_high;
+    reduce_half_pi<D>(convert<double>(low_half(x)), low, quadrant_low);
+    reduce_half_pi<D>(convert<double>(high_half(x)), high, quadrant_high);
     r = join(convert<float>(low), convert<float>(high));
-    odd = join(convert<u32>(odd_low >> 32), convert<u32>(odd_high >> 32));
+    quadrant = join(convert<u32>(quadrant_low), convert<u32>(quadrant_high));
   } else {
-    using P = pi_parts<T, has_fma>;
-    constexpr T rounder = format<T>::rounder, inverse_pi = static_cast<T>(0x1.45f306dc9c883p-2);
-    V t = simd::fma(x, splat<V>(inverse_pi), splat<V>(-shift)) + rounder;
-    V n = (t - rounder) + shift;
+    using P = half_pi<T, has_fma>;
+    constexpr T rounder = format<T>::rounder, inverse = static_cast<T>(0x1.45f306dc9c883p-1);
+    V t = simd::fma(x, splat<V>(inverse), splat<V>(rounder)), n = t - rounder;
     r = simd::fma(n, splat<V>(-P::high), x);
     r = simd::fma(n, splat<V>(-P::middle), r);
     r = simd::fma(n, splat<V>(-P::low), r);
-    odd = as<unsigned_of<V>>(t) << (8 * sizeof(T) - 1);
+    quadrant = as<unsigned_of<V>>(t);
   }
 }
 
-// sin r for |r| <= pi / 2 and a little more.
-template <floating_vector V> FLAME_INLINE V sin_reduced(V r) {
-  V z = r * r, p;
-  if constexpr (sizeof(element_of<V>) == 4)
-    p = polynomial(z, -0x1.555556p-3f, 0x1.111136p-7f, -0x1.a023ccp-13f, 0x1.72cddcp-19f, -0x1.b6249ep-26f);
-  else
-    p = polynomial(z, -0x1.5555555555555p-3, 0x1.11111111110cep-7, -0x1.a01a01a01578cp-13,
-                   0x1.71de3a5309f8cp-19, -0x1.ae64551aa5a17p-26, 0x1.6123e759bb43fp-33,
-                   -0x1.ae4ec06ff11edp-41, 0x1.8abf1a07791d7p-49, -0x1.e8c947f032114p-60);
-  return simd::fma(r * z, p, r);
+// sin(r + quadrant pi / 2): of sin r = r + r z S(z) and cos r = 1 + z C(z), z = r^2, the one or the other, by
+// choosing coefficients lane by lane.
+template <floating_vector V> FLAME_INLINE V sin_of_quadrant(V r, unsigned_of<V> quadrant) {
+  using T = element_of<V>;
+  auto even = (quadrant & 1) == 0;
+  auto either = [even](T s, T c) { return select(even, splat<V>(s), splat<V>(c)); };
+  V z = r * r, base = select(even, r, splat<V>(1)), p;
+  if constexpr (sizeof(T) == 4) {
+    p = either(0x1.7b5872p-19f, 0x1.99de6ap-16f);
+    p = simd::fma(p, z, either(-0x1.a056a2p-13f, -0x1.6c0c14p-10f));
+    p = simd::fma(p, z, either(0x1.111172p-7f, 0x1.55554ap-5f));
+    p = simd::fma(p, z, either(-0x1.555556p-3f, -0.5f));
+  } else {
+    p = either(-0x1.a120896161129p-41, -0x1.8f8b7644e993ap-37);
+    p = simd::fma(p, z, either(0x1.610bc9c629fd1p-33, 0x1.1ee9a7ab36107p-29));
+    p = simd::fma(p, z, either(-0x1.ae642f16d459fp-26, -0x1.27e4f7a4ef9edp-22));
+    p = simd::fma(p, z, either(0x1.71de3a355fe6bp-19, 0x1.a01a019c24eebp-16));
+    p = simd::fma(p, z, either(-0x1.a01a019fff4a5p-13, -0x1.6c16c16c14bcfp-10));
+    p = simd::fma(p, z, either(0x1.111111111106cp-7, 0x1.5555555555549p-5));
+    p = simd::fma(p, z, either(-0x1.5555555555555p-3, -0.5));
+  }
+  return flip(simd::fma(base * z, p, base), (quadrant & 2) << (8 * sizeof(T) - 2));
 }
 
 // y = f(x) by libm in the lanes that the reduction cannot take, infinities and NaN among them.
@@ -74,14 +83,10 @@ template <class T, bool Sine> FLAME_NOINLINE void trig_of_large(const T* x, T* y
 template <bool Sine, floating_vector V> FLAME_INLINE V trig(V x) {
   using T = element_of<V>;
   V r;
-  unsigned_of<V> odd;
-  if constexpr (Sine) {
-    reduce_pi(x, T(0), r, odd);
-    r = select(x == 0, x, flip(sin_reduced(r), odd));  // -0
-  } else {
-    reduce_pi(x, T(0.5), r, odd);
-    r = flip(sin_reduced(-r), odd);  // cos((n + 1/2) pi + r) = -(-1)^n sin r
-  }
+  unsigned_of<V> quadrant;
+  reduce_half_pi(x, r, quadrant);
+  r = sin_of_quadrant<V>(r, Sine ? quadrant : quadrant + 1);
+  if constexpr (Sine) r = select(x == 0, x, r);  // -0
   if (any(~(abs(x) <= sin_limit<T>))) [[unlikely]] {
     T in[lane_count<V>], out[lane_count<V>];
     store(in, x);
