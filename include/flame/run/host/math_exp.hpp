@@ -106,7 +106,10 @@ template <floating_vector V> FLAME_INLINE V tanh(V x) {
 // 1 / (1 + e^-x) from e = e^-|x|, so that both tails keep their relative accuracy: e / (1 + e) or 1 / (1 +
 // e), corrected by what rounding took from 1 + e.
 template <floating_vector V> FLAME_INLINE V sigmoid(V x) {
-  V e = exp(-abs(x), V{}), d = 1 + e, lost = e - (d - 1);
+  using T = element_of<V>;
+  V n, r, low;
+  reduce_ln2(simd::max(splat<V>(exp_bottom<T>), -abs(x)), n, r, low);
+  V e = scale(r + simd::fma(r * r, exp_tail(r), low) + 1, n), d = 1 + e, lost = e - (d - 1);
   V y = select(x < 0, e, splat<V>(1)) / d, inverse = select(x < 0, 1 - y, y);
   return simd::fma(-y * lost, inverse, y);
 }
