@@ -9,8 +9,8 @@
 namespace flame::tests {
 namespace {
 
-constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"), y = leaf_of<f32, struct row, struct col>("y"),
-                    random_key = leaf_of<key>("key");
+constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"),
+                    y = leaf_of<f32, struct row, struct col>("y");
 
 std::string_view said(const finding& f) { return {f.what.data, static_cast<std::size_t>(f.what.size)}; }
 
@@ -30,7 +30,7 @@ TEST_CASE("a graph as it is built is as it should be") {
   CHECK(f.node == -1);
 }
 
-void damaged(void (*damage)(sample&), int sample::* at, std::string_view words, fault reason = fault::none) {
+void damaged(void (*damage)(sample&), int sample::*at, std::string_view words, fault reason = fault::none) {
   sample s;
   damage(s);
   finding f = check(s.g);
@@ -43,12 +43,15 @@ TEST_CASE("damage is found") {
   damaged([](sample& s) { s.g.nodes[s.sliced].type = s.g.nodes[s.sum].type; }, &sample::sliced,
           "its type is not what the rule of its operation gives");
   damaged([](sample& s) { s.g.nodes[s.sum].hash ^= 1; }, &sample::sum, "its hash is not that of its formula");
-  damaged([](sample& s) { std::swap(s.g.args[s.g[s.sum].args], s.g.args[s.g[s.sum].args + 1]); }, &sample::sum,
-          "its operands are not in canonical order");
-  damaged([](sample& s) { s.g.args[s.g[s.sub].args] = s.total; }, &sample::sub, "an operand does not come before it");
-  damaged([](sample& s) { s.g.args[s.g[s.sub].args] = -1; }, &sample::sub, "an operand does not come before it");
+  damaged([](sample& s) { std::swap(s.g.args[s.g[s.sum].args], s.g.args[s.g[s.sum].args + 1]); },
+          &sample::sum, "its operands are not in canonical order");
+  damaged([](sample& s) { s.g.args[s.g[s.sub].args] = s.total; }, &sample::sub,
+          "an operand does not come before it");
+  damaged([](sample& s) { s.g.args[s.g[s.sub].args] = -1; }, &sample::sub,
+          "an operand does not come before it");
   damaged([](sample& s) { s.g.nodes[s.sub].code = op::add; }, &sample::sub, "it is equal to an earlier node");
-  damaged([](sample& s) { s.g.nodes[s.sub].code = static_cast<op>(op_count); }, &sample::sub, "no such operation");
+  damaged([](sample& s) { s.g.nodes[s.sub].code = static_cast<op>(op_count); }, &sample::sub,
+          "no such operation");
   damaged([](sample& s) { s.g.nodes[s.sub].code = op::neg; }, &sample::sub,
           "it has another number of operands than its operation");
   damaged([](sample& s) { s.g.nodes[s.sub].code = op::logical_and; }, &sample::sub,
@@ -59,7 +62,8 @@ TEST_CASE("damage is found") {
           "it has another number of numbers than its operation");
   damaged([](sample& s) { s.g.nodes[s.sliced].data = s.g.data.size() - 1; }, &sample::sliced,
           "it points outside of the graph's pools");
-  damaged([](sample& s) { s.g.data[s.g[s.sliced].data + 1] = 0; }, &sample::sliced, "a number is out of its range");
+  damaged([](sample& s) { s.g.data[s.g[s.sliced].data + 1] = 0; }, &sample::sliced,
+          "a number is out of its range");
   damaged([](sample& s) { s.g.axes[s.g[s.sliced].axes] = axis_ptr<struct wide>; }, &sample::sliced,
           "the rule of its operation refuses it", fault::axis_missing);
   damaged([](sample& s) { s.g.nodes[s.a].leaf = nullptr; }, &sample::a,

@@ -77,13 +77,16 @@ TEST_CASE("split") {
   const known col{axis_ptr<struct col>, 2};
   extents e = resolved(g, {{axis_ptr<struct row>, 24}, {axis_ptr<struct part>, 2}, col});
   CHECK(e[axis_ptr<struct wide>] == 3);
-  CHECK(resolved(g, {{axis_ptr<struct part>, 2}, {axis_ptr<struct wide>, 3}, col})[axis_ptr<struct row>] == 24);
-  CHECK(resolved(g, {{axis_ptr<struct row>, 0}, {axis_ptr<struct part>, 2}, col})[axis_ptr<struct wide>] == 0);
+  CHECK(resolved(g, {{axis_ptr<struct part>, 2}, {axis_ptr<struct wide>, 3}, col})[axis_ptr<struct row>] ==
+        24);
+  CHECK(resolved(g, {{axis_ptr<struct row>, 0}, {axis_ptr<struct part>, 2}, col})[axis_ptr<struct wide>] ==
+        0);
   CHECK(refusal(g, {{axis_ptr<struct row>, 25}, {axis_ptr<struct part>, 2}, col}) ==
         "flame::split: axis row of extent 25 cannot have axis wide as a part: 8, the extent of the other "
         "parts, does not divide 25");
-  CHECK(refusal(g, {{axis_ptr<struct row>, 25}, {axis_ptr<struct part>, 2}, {axis_ptr<struct wide>, 3}, col}) ==
-        "flame::split: axis row cannot have extent 24: elsewhere it has extent 25");
+  CHECK(
+      refusal(g, {{axis_ptr<struct row>, 25}, {axis_ptr<struct part>, 2}, {axis_ptr<struct wide>, 3}, col}) ==
+      "flame::split: axis row cannot have extent 24: elsewhere it has extent 25");
   CHECK(refusal(g, {{axis_ptr<struct row>, 24}, col}) ==
         "flame::split: the extent of axis part cannot be determined: no leaf has it");
   CHECK(refusal(g, {{axis_ptr<struct row>, 0}, {axis_ptr<struct part>, 0}, col}) ==
@@ -113,14 +116,16 @@ TEST_CASE("slice") {
         "flame::slice: axis row of extent 4 is too short: axis part needs 5");
   graph behind = moved(x, op::slice, over<struct row, struct part, struct other>(), numbers(1, 1, as_result));
   const known before{axis_ptr<struct other>, 3};
-  CHECK(resolved(behind, {{axis_ptr<struct row>, 6}, {axis_ptr<struct part>, 2}, before, col}).bindings.size() == 4);
+  CHECK(resolved(behind, {{axis_ptr<struct row>, 6}, {axis_ptr<struct part>, 2}, before, col})
+            .bindings.size() == 4);
   CHECK(refusal(behind, {{axis_ptr<struct row>, 5}, {axis_ptr<struct part>, 2}, before, col}) ==
         "flame::slice: axis row of extent 5 is too short: axis part needs 6");
   CHECK(refusal(behind, {{axis_ptr<struct row>, 5}, before, col}) ==
         "flame::slice: the extent of axis part cannot be determined: no leaf has it");
   graph backwards = moved(x, op::slice, over<struct row, struct part>(), numbers(1, -1, 2));
-  CHECK(refusal(backwards, {{axis_ptr<struct row>, 5}, col}) ==
-        "flame::slice: begin 1, step -1, count 2: begin and count must not be negative, step must be positive");
+  CHECK(
+      refusal(backwards, {{axis_ptr<struct row>, 5}, col}) ==
+      "flame::slice: begin 1, step -1, count 2: begin and count must not be negative, step must be positive");
 }
 
 TEST_CASE("pad") {
@@ -133,9 +138,11 @@ TEST_CASE("pad") {
   graph spread = moved(x, op::pad, over<struct row, struct wide>(), numbers(1, 2, bits(0), 3));
   CHECK(resolved(spread, {{axis_ptr<struct row>, 5}, col})[axis_ptr<struct wide>] == 16);
   CHECK(resolved(spread, {{axis_ptr<struct row>, 0}, col})[axis_ptr<struct wide>] == 3);
-  graph filled = moved(x, op::pad, over<struct row, struct wide, struct other>(), numbers(0, as_result, bits(0), 1));
+  graph filled =
+      moved(x, op::pad, over<struct row, struct wide, struct other>(), numbers(0, as_result, bits(0), 1));
   const known before{axis_ptr<struct other>, 3};
-  CHECK(resolved(filled, {{axis_ptr<struct row>, 5}, {axis_ptr<struct wide>, 8}, before, col}).bindings.size() == 4);
+  CHECK(resolved(filled, {{axis_ptr<struct row>, 5}, {axis_ptr<struct wide>, 8}, before, col})
+            .bindings.size() == 4);
   CHECK(refusal(filled, {{axis_ptr<struct row>, 5}, {axis_ptr<struct wide>, 7}, before, col}) ==
         "flame::pad: axis wide of extent 7 is too short: axis row needs 8");
   graph negative = moved(x, op::pad, over<struct row, struct wide>(), numbers(-1, 2, bits(0), 1));
@@ -162,8 +169,9 @@ list<const axis_info*> convolution_axes() {
 }
 
 TEST_CASE("convolution") {
-  const known batch{axis_ptr<struct batch>, 2}, height{axis_ptr<struct height>, 9}, width{axis_ptr<struct width>, 7},
-      channel{axis_ptr<struct channel>, 6}, kh{axis_ptr<struct kernel_height>, 3}, kw{axis_ptr<struct kernel_width>, 2},
+  const known batch{axis_ptr<struct batch>, 2}, height{axis_ptr<struct height>, 9},
+      width{axis_ptr<struct width>, 7}, channel{axis_ptr<struct channel>, 6},
+      kh{axis_ptr<struct kernel_height>, 3}, kw{axis_ptr<struct kernel_width>, 2},
       part{axis_ptr<struct channel_part>, 3}, out{axis_ptr<struct out>, 4};
   auto strided = numbers(2, 1, 1, 0, 1, 2, 2);  // strides, paddings, dilations, groups
   graph g;
@@ -182,7 +190,8 @@ TEST_CASE("convolution") {
 
   // The gradient of the image: its height is not that of the result alone, since the stride is 2.
   graph back;
-  back.outputs.push(back.put(op::conv_data, nodes(back.leaf(&upstream), back.leaf(&weight)), convolution_axes(), strided));
+  back.outputs.push(
+      back.put(op::conv_data, nodes(back.leaf(&upstream), back.leaf(&weight)), convolution_axes(), strided));
   const known oh{axis_ptr<struct out_height>, 5}, ow{axis_ptr<struct out_width>, 5};
   extents b = resolved(back, {batch, oh, ow, out, kh, kw, part, height});
   CHECK(b[axis_ptr<struct width>] == 7);
@@ -232,9 +241,11 @@ TEST_CASE("calls") {
   static constexpr leaf_info z = leaf_of<f32, struct batch, struct channel>("z");
   graph g;
   g.outputs.push(g.result(call(g, flatten, nodes(g.leaf(&z))), 0));
-  CHECK(resolved(g, {{axis_ptr<struct batch>, 3}, {axis_ptr<struct channel>, 5}})[axis_ptr<struct wide>] == 15);
-  CHECK(refusal(g, {{axis_ptr<struct batch>, 3}, {axis_ptr<struct channel>, 5}, {axis_ptr<struct wide>, 14}}) ==
-        "flame::call: axis wide cannot have extent 15: elsewhere it has extent 14");
+  CHECK(resolved(g, {{axis_ptr<struct batch>, 3}, {axis_ptr<struct channel>, 5}})[axis_ptr<struct wide>] ==
+        15);
+  CHECK(
+      refusal(g, {{axis_ptr<struct batch>, 3}, {axis_ptr<struct channel>, 5}, {axis_ptr<struct wide>, 14}}) ==
+      "flame::call: axis wide cannot have extent 15: elsewhere it has extent 14");
 
   graph split_body;
   split_body.outputs.push(
@@ -256,8 +267,9 @@ TEST_CASE("repeats") {
   body.outputs.push(body.unary(op::neg, body.leaf(&v)));
   const function step("step", body, {&v, &w});
   graph g;
-  int all = repeat(g, step, axis_ptr<struct layer>, nodes(g.leaf(&start), g.leaf(&stack)),
-                   {{operand_mode::carry, 0}, {operand_mode::each, 0}}, {output_mode::carry, output_mode::each});
+  int all =
+      repeat(g, step, axis_ptr<struct layer>, nodes(g.leaf(&start), g.leaf(&stack)),
+             {{operand_mode::carry, 0}, {operand_mode::each, 0}}, {output_mode::carry, output_mode::each});
   g.outputs = nodes(g.result(all, 0), g.result(all, 1));
   CHECK(string_of(g.type(g.outputs[1])) == "f32[layer | channel]");
   extents e = resolved(g, {{axis_ptr<struct layer>, 3}, {axis_ptr<struct channel>, 5}});
@@ -268,9 +280,11 @@ TEST_CASE("repeats") {
   all = repeat(h, step, axis_ptr<struct part>, nodes(h.leaf(&start), h.leaf(&stack)),
                {{operand_mode::carry, 0}, {operand_mode::each, 0}}, {output_mode::carry, output_mode::each});
   h.outputs = nodes(h.result(all, 1));
-  CHECK(resolved(h, {{axis_ptr<struct layer>, 3}, {axis_ptr<struct channel>, 5}})[axis_ptr<struct part>] == 3);
-  CHECK(refusal(h, {{axis_ptr<struct layer>, 3}, {axis_ptr<struct channel>, 5}, {axis_ptr<struct part>, 4}}) ==
-        "flame::call: axis layer cannot have extent 4: elsewhere it has extent 3");
+  CHECK(resolved(h, {{axis_ptr<struct layer>, 3}, {axis_ptr<struct channel>, 5}})[axis_ptr<struct part>] ==
+        3);
+  CHECK(
+      refusal(h, {{axis_ptr<struct layer>, 3}, {axis_ptr<struct channel>, 5}, {axis_ptr<struct part>, 4}}) ==
+      "flame::call: axis layer cannot have extent 4: elsewhere it has extent 3");
 }
 
 }  // namespace

@@ -8,9 +8,10 @@
 namespace flame::tests {
 namespace {
 
-constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"), y = leaf_of<f32, struct row, struct col>("y"),
-                    turned = leaf_of<f32, struct col, struct row>("turned"), bias = leaf_of<f32, struct col>("bias"),
-                    scale = leaf_of<f32, struct row>("scale");
+constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"),
+                    y = leaf_of<f32, struct row, struct col>("y"),
+                    turned = leaf_of<f32, struct col, struct row>("turned"),
+                    bias = leaf_of<f32, struct col>("bias"), scale = leaf_of<f32, struct row>("scale");
 
 TEST_CASE("a formula built twice is one node") {
   graph g;
@@ -55,7 +56,8 @@ TEST_CASE("operands that commute are in one order") {
     CHECK(g.binary(code, a, b) == g.binary(code, b, a));
   for (op code : {op::sub, op::div, op::pow, op::less, op::less_equal})
     CHECK(g.binary(code, a, b) != g.binary(code, b, a));
-  // One operand has all axes: the order of operands does not matter. It does where the order of axes hangs on it.
+  // One operand has all axes: the order of operands does not matter. It does where the order of axes hangs on
+  // it.
   int c = g.leaf(&bias), r = g.leaf(&scale), t = g.leaf(&turned);
   CHECK(g.binary(op::add, a, c) == g.binary(op::add, c, a));
   CHECK(g.binary(op::add, a, t) != g.binary(op::add, t, a));
@@ -96,10 +98,12 @@ TEST_CASE("as_type") {
 }
 
 TEST_CASE("operations that do not fit are refused") {
-  static constexpr leaf_info flag = leaf_of<bool, struct row>("flag"), index = leaf_of<i32, struct row>("index"),
+  static constexpr leaf_info flag = leaf_of<bool, struct row>("flag"),
+                             index = leaf_of<i32, struct row>("index"),
                              wide_x = leaf_of<f64, struct row, struct col>("wide_x"), k = leaf_of<key>("k"),
                              image = leaf_of<f32, struct batch, struct row, struct col, struct out>("image"),
-                             turned_image = leaf_of<f32, struct part, struct height, struct width, struct out>("image2");
+                             turned_image =
+                                 leaf_of<f32, struct part, struct height, struct width, struct out>("image2");
   graph g;
   int a = g.leaf(&x);
   CHECK_THROWS_AS(g.binary(op::add, a, g.leaf(&wide_x)), error);
@@ -112,10 +116,12 @@ TEST_CASE("operations that do not fit are refused") {
   CHECK_THROWS_AS(g.contract(a, g.leaf(&bias), bias.type), error);
   CHECK_THROWS_AS(g.cast(a, dtype::key), error);
   CHECK_THROWS_AS(g.put(op::gather, nodes(a, g.leaf(&index)), over<struct row>()), error);
-  CHECK_THROWS_AS(g.put(op::scatter_add, nodes(g.leaf(&index), g.leaf(&bias)), over<struct row, struct row>()), error);
-  CHECK_THROWS_AS(g.put(op::pool_put, nodes(g.leaf(&image), g.leaf(&turned_image)),
-                        over<struct row, struct col, struct height, struct width>(), numbers(1, 1, 1, 1, 0, 0)),
-                  error);
+  CHECK_THROWS_AS(
+      g.put(op::scatter_add, nodes(g.leaf(&index), g.leaf(&bias)), over<struct row, struct row>()), error);
+  CHECK_THROWS_AS(
+      g.put(op::pool_put, nodes(g.leaf(&image), g.leaf(&turned_image)),
+            over<struct row, struct col, struct height, struct width>(), numbers(1, 1, 1, 1, 0, 0)),
+      error);
   CHECK_THROWS_WITH(g.unary(op::log, g.leaf(&index)),
                     "flame::log: the operands' shapes or element types do not fit");
 }

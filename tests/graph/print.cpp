@@ -8,14 +8,16 @@
 namespace flame::tests {
 namespace {
 
-constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"), y = leaf_of<f32, struct row, struct col>("y"),
-                    w = leaf_of<f32, struct col, struct out>("w", leaf_kind::parameter),
-                    flag = leaf_of<bool, struct row>("flag"), index = leaf_of<i32, struct batch>("index"),
-                    random_key = leaf_of<key>("key"),
-                    image = leaf_of<f32, struct batch, struct height, struct width, struct channel>("image"),
-                    weight = leaf_of<f32, struct out, struct kernel_height, struct kernel_width, struct channel_part>(
-                        "weight"),
-                    upstream = leaf_of<f32, struct batch, struct out_height, struct out_width, struct out>("dy");
+constexpr leaf_info
+    x = leaf_of<f32, struct row, struct col>("x"),
+    y = leaf_of<f32, struct row, struct col>("y"),
+    w = leaf_of<f32, struct col, struct out>("w", leaf_kind::parameter),
+    flag = leaf_of<bool, struct row>("flag"), index = leaf_of<i32, struct batch>("index"),
+    random_key = leaf_of<key>("key"),
+    image = leaf_of<f32, struct batch, struct height, struct width, struct channel>("image"),
+    weight =
+        leaf_of<f32, struct out, struct kernel_height, struct kernel_width, struct channel_part>("weight"),
+    upstream = leaf_of<f32, struct batch, struct out_height, struct out_width, struct out>("dy");
 
 template <class Build> std::string printed(Build build) {
   graph g;
@@ -56,7 +58,8 @@ TEST_CASE("as few parentheses as the formula allows") {
     return print(g);
   };
   auto bin = [&](op code, int p, int q) { return g.binary(code, p, q); };
-  int ab = bin(op::add, a, b), times = bin(op::mul, a, b), minus = bin(op::sub, a, b), over_ = bin(op::div, a, b);
+  int ab = bin(op::add, a, b), times = bin(op::mul, a, b), minus = bin(op::sub, a, b),
+      over_ = bin(op::div, a, b);
   CHECK(text(bin(op::mul, ab, a)) == "(x + y) * x");
   CHECK(text(bin(op::add, times, a)) == "x * y + x");
   CHECK(text(bin(op::sub, minus, a)) == "x - y - x");
@@ -96,23 +99,27 @@ TEST_CASE("axes and numbers stand in brackets") {
   CHECK(moved(op::rename, over<struct row, struct wide>()) == "rename[row -> wide](x)");
   CHECK(moved(op::split, over<struct row, struct part, struct four>()) == "split[row -> part, four](x)");
   CHECK(moved(op::merge, over<struct row, struct col, struct wide>()) == "merge[row, col -> wide](x)");
-  CHECK(moved(op::slice, over<struct row, struct part>(), numbers(1, 1, -1)) == "slice[row -> part, begin 1](x)");
+  CHECK(moved(op::slice, over<struct row, struct part>(), numbers(1, 1, -1)) ==
+        "slice[row -> part, begin 1](x)");
   CHECK(moved(op::slice, over<struct row, struct part>(), numbers(0, 2, 5)) ==
         "slice[row -> part, begin 0, step 2, count 5](x)");
-  CHECK(moved(op::slice, over<struct row, struct part, struct other, struct four>(), numbers(0, 1, as_result)) ==
-        "slice[row -> part, begin other + four, count part](x)");
+  CHECK(moved(op::slice, over<struct row, struct part, struct other, struct four>(),
+              numbers(0, 1, as_result)) == "slice[row -> part, begin other + four, count part](x)");
   CHECK(moved(op::pad, over<struct row, struct wide>(), numbers(1, 2, bits(0), 1)) ==
         "pad[row -> wide, low 1, high 2](x)");
   CHECK(moved(op::pad, over<struct row, struct wide, struct other>(), numbers(1, as_result, bits(-1), 2)) ==
         "pad[row -> wide, low 1 + other, high rest, value -1, step 2](x)");
-  CHECK(moved(op::broadcast, over<struct batch, struct row, struct col>()) == "broadcast[batch, row, col](x)");
+  CHECK(moved(op::broadcast, over<struct batch, struct row, struct col>()) ==
+        "broadcast[batch, row, col](x)");
   CHECK(printed([](graph& g) {
-          return g.put(op::concatenate, nodes(g.leaf(&x), g.leaf(&y)), over<struct row, struct row, struct wide>());
+          return g.put(op::concatenate, nodes(g.leaf(&x), g.leaf(&y)),
+                       over<struct row, struct row, struct wide>());
         }) == "concatenate[row, row -> wide](x, y)");
   CHECK(printed([](graph& g) {
           return g.contract(g.leaf(&x), g.leaf(&w), shape<f32, struct row, struct out>::value());
         }) == "contract[row, out](x, w)");
-  CHECK(printed([](graph& g) { return g.contract(g.leaf(&x), g.leaf(&y), tensor_type{}); }) == "contract[](x, y)");
+  CHECK(printed([](graph& g) { return g.contract(g.leaf(&x), g.leaf(&y), tensor_type{}); }) ==
+        "contract[](x, y)");
   CHECK(printed([](graph& g) { return g.extent(axis_ptr<struct row>, dtype::f32); }) == "extent(row)");
   CHECK(printed([](graph& g) { return g.put(op::iota, {}, over<struct row>(), numbers(dtype::int32)); }) ==
         "iota(row)");
@@ -120,13 +127,15 @@ TEST_CASE("axes and numbers stand in brackets") {
           int k = g.binary(op::fold, g.leaf(&random_key), g.constant(4, dtype::int32));
           return g.put(op::normal, nodes(k), over<struct row, struct col>(), numbers(3, dtype::f32));
         }) == "normal<3>[row, col](fold(key, 4))");
-  CHECK(printed([](graph& g) { return g.with_axes(op::max, g.leaf(&flag), over<struct row>()); }) == "max[row](flag)");
+  CHECK(printed([](graph& g) { return g.with_axes(op::max, g.leaf(&flag), over<struct row>()); }) ==
+        "max[row](flag)");
   CHECK(printed([](graph& g) {
           return g.put(op::gather, nodes(g.leaf(&w), g.leaf(&index)), over<struct col>());
         }) == "gather[col](w, index)");
   CHECK(printed([](graph& g) {
           int rows = g.put(op::gather, nodes(g.leaf(&w), g.leaf(&index)), over<struct col>());
-          return g.put(op::scatter_add, nodes(g.leaf(&index), rows), over<struct col, struct col, struct out>());
+          return g.put(op::scatter_add, nodes(g.leaf(&index), rows),
+                       over<struct col, struct col, struct out>());
         }) == "scatter_add[col -> col, out](index, gather[col](w, index))");
 }
 
@@ -147,17 +156,20 @@ TEST_CASE("windows say what they do with height and width") {
   CHECK(two(op::conv, image, weight, numbers(1, 1, 0, 0, 1, 1, 1)) ==
         "conv[height, width -> out_height, out_width, out](image, weight)");
   CHECK(two(op::conv_data, upstream, weight, numbers(2, 2, 1, 0, 1, 1, 4)) ==
-        "conv_data[out_height, out_width -> height, width, channel, stride 2, padding 1x0, groups 4](dy, weight)");
+        "conv_data[out_height, out_width -> height, width, channel, stride 2, padding 1x0, groups 4](dy, "
+        "weight)");
   CHECK(two(op::conv_weight, image, upstream, numbers(1, 1, 0, 0, 2, 2, 1)) ==
         "conv_weight[out, kernel_height, kernel_width, channel_part, dilation 2](image, dy)");
   CHECK(printed([](graph& g) {
           int a = g.leaf(&image);
-          return g.put(op::pool_take, nodes(a, a), over<struct height, struct width, struct out_height, struct out_width>(),
+          return g.put(op::pool_take, nodes(a, a),
+                       over<struct height, struct width, struct out_height, struct out_width>(),
                        numbers(2, 2, 2, 2, 0, 0));
         }) == "pool_take[height, width -> out_height, out_width, kernel 2, stride 2](image, image)");
   CHECK(printed([](graph& g) {
           return g.put(op::pool_mean_put, nodes(g.leaf(&upstream)),
-                       over<struct height, struct width, struct out_height, struct out_width>(), numbers(2, 3, 1, 1, 0, 1));
+                       over<struct height, struct width, struct out_height, struct out_width>(),
+                       numbers(2, 3, 1, 1, 0, 1));
         }) == "pool_mean_put[out_height, out_width -> height, width, kernel 2x3, padding 0x1](dy)");
 }
 
@@ -215,7 +227,8 @@ TEST_CASE("calls and repeats") {
                    {output_mode::each, output_mode::carry}, true);
   h.outputs.push(h.result(all, 0));
   h.outputs.push(h.result(all, 1));
-  CHECK(print(h) == "%1 = repeat<noisy>[layer, reverse](carry.1(start), each(stack), keyed(key))\n(%1.0, %1.1)");
+  CHECK(print(h) ==
+        "%1 = repeat<noisy>[layer, reverse](carry.1(start), each(stack), keyed(key))\n(%1.0, %1.1)");
   CHECK(dump(h) ==
         "%0: f32[col] = input start\n"
         "%1: f32[layer | col] = input stack\n"
@@ -241,7 +254,8 @@ TEST_CASE("dump lists every node with its type") {
   graph g;
   int a = g.leaf(&x), b = g.leaf(&w);  // one after another: the order of arguments is the compiler's
   int product = g.contract(a, b, shape<f32, struct row, struct out>::value());
-  g.outputs.push(g.with_axes(op::sum, g.binary(op::sub, product, g.constant(0.5, dtype::f32)), over<struct row>()));
+  g.outputs.push(
+      g.with_axes(op::sum, g.binary(op::sub, product, g.constant(0.5, dtype::f32)), over<struct row>()));
   CHECK(dump(g) ==
         "%0: f32[row, col] = input x\n"
         "%1: f32[col, out] = parameter w\n"

@@ -61,7 +61,8 @@ template <class... N> constexpr list<u64> numbers(N... n) {
 
 constexpr u64 bits(double x) { return __builtin_bit_cast(u64, x); }
 
-template <class Element, class... Axes> constexpr leaf_info leaf_of(text name, leaf_kind kind = leaf_kind::input) {
+template <class Element, class... Axes>
+constexpr leaf_info leaf_of(text name, leaf_kind kind = leaf_kind::input) {
   return {mix(hash_of(name), static_cast<u64>(kind)), kind, shape<Element, Axes...>::value(), name};
 }
 

@@ -10,10 +10,14 @@
 namespace flame::tests {
 namespace {
 
-constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"), y = leaf_of<f32, struct row, struct col>("y"),
-                    z = leaf_of<f32, struct row, struct col>("z"), w = leaf_of<f32, struct col, struct out>("w");
+constexpr leaf_info x = leaf_of<f32, struct row, struct col>("x"),
+                    y = leaf_of<f32, struct row, struct col>("y"),
+                    z = leaf_of<f32, struct row, struct col>("z"),
+                    w = leaf_of<f32, struct col, struct out>("w");
 
-word_view view_of(const encoded& e) { return {e.words.items, e.axes.items, e.leaves.items, e.functions.items}; }
+word_view view_of(const encoded& e) {
+  return {e.words.items, e.axes.items, e.leaves.items, e.functions.items};
+}
 
 // The graph of an expression's words; its words must be the same again.
 graph decoded(const encoded& e) {
@@ -35,9 +39,11 @@ TEST_CASE("words and back") {
   graph g;
   int a = g.leaf(&x), b = g.leaf(&y);
   int products = g.contract(g.unary(op::tanh, a), g.leaf(&w), shape<f32, struct row, struct out>::value());
-  int joined = g.put(op::concatenate, nodes(a, b, a, b, a, b),
-                     over<struct row, struct row, struct row, struct row, struct row, struct row, struct wide>());
-  int padded = g.put(op::pad, nodes(b), over<struct row, struct wide>(), numbers(1, as_result, bits(-0.5), 2));
+  int joined =
+      g.put(op::concatenate, nodes(a, b, a, b, a, b),
+            over<struct row, struct row, struct row, struct row, struct row, struct row, struct wide>());
+  int padded =
+      g.put(op::pad, nodes(b), over<struct row, struct wide>(), numbers(1, as_result, bits(-0.5), 2));
   g.outputs = nodes(products, g.binary(op::mul, joined, padded), a, products, g.constant(0.1, dtype::f32));
   encoded e = encode(g);
   graph h = decoded(e);
@@ -108,8 +114,9 @@ TEST_CASE("a function lists all its operands in their order, used or not") {
   CHECK(f.info.leaves[1] == &x);
   CHECK(f.info.leaves[2] == &y);
   graph back = graph_of(f.info);
-  CHECK(dump(back) == "%0: f32[row, col] = input z\n%1: f32[row, col] = input x\n%2: f32[row, col] = input y\n"
-                      "%3: f32[row, col] = sin(%1)\noutputs %3\n");
+  CHECK(dump(back) ==
+        "%0: f32[row, col] = input z\n%1: f32[row, col] = input x\n%2: f32[row, col] = input y\n"
+        "%3: f32[row, col] = sin(%1)\noutputs %3\n");
   const function g("g", body, {&x, &z, &y});
   CHECK(g.info.id != f.info.id);
 }
@@ -137,7 +144,8 @@ TEST_CASE("random graphs") {
   for (int trial = 0; trial < 50; ++trial) {
     graph g;
     list<int> all = nodes(g.leaf(&x), g.leaf(&y), g.leaf(&z), g.constant(trial, dtype::f32));
-    constexpr op unaries[] = {op::neg, op::exp, op::tanh, op::sin}, binaries[] = {op::add, op::sub, op::mul, op::maximum};
+    constexpr op unaries[] = {op::neg, op::exp, op::tanh, op::sin},
+                 binaries[] = {op::add, op::sub, op::mul, op::maximum};
     for (int i = 0; i < 60; ++i) {
       int a = all[below(all.size())], b = all[below(all.size())];
       all.push(below(3) ? g.binary(binaries[below(4)], a, b) : g.unary(unaries[below(4)], a));

@@ -1,4 +1,5 @@
-// The grammar of graphs: whether every node of a graph is what the rules make of its operands. For between passes.
+// The grammar of graphs: whether every node of a graph is what the rules make of its operands. For between
+// passes.
 #pragma once
 #include <flame/graph/graph.hpp>
 
@@ -22,19 +23,33 @@ struct counts {
 [[nodiscard]] constexpr counts counts_of(op code, int operands) {
   switch (code) {
     case op::constant: return {0, 0, 2};
-    case op::extent: case op::iota: return {1, 1, 1};
-    case op::uniform: case op::normal: return {0, max_rank, 2};
+    case op::extent:
+    case op::iota: return {1, 1, 1};
+    case op::uniform:
+    case op::normal: return {0, max_rank, 2};
     case op::cast: return {0, 0, 1};
-    case op::sum: case op::prod: case op::max: case op::min: return {0, max_rank, 0};
-    case op::argmax: case op::gather: return {1, 1, 0};
-    case op::permute: case op::broadcast: case op::contract: return {0, max_rank, 0};
+    case op::sum:
+    case op::prod:
+    case op::max:
+    case op::min: return {0, max_rank, 0};
+    case op::argmax:
+    case op::gather: return {1, 1, 0};
+    case op::permute:
+    case op::broadcast:
+    case op::contract: return {0, max_rank, 0};
     case op::rename: return {2, 2, 0};
-    case op::split: case op::merge: return {2, max_rank + 1, 0};
+    case op::split:
+    case op::merge: return {2, max_rank + 1, 0};
     case op::slice: return {2, -1, 3};
     case op::pad: return {2, -1, 4};
     case op::concatenate: return {operands + 1, operands + 1, 0};
-    case op::conv: case op::conv_data: case op::conv_weight: return {9, 9, 7};
-    case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: return {4, 4, 6};
+    case op::conv:
+    case op::conv_data:
+    case op::conv_weight: return {9, 9, 7};
+    case op::pool_take:
+    case op::pool_put:
+    case op::pool_mean:
+    case op::pool_mean_put: return {4, 4, 6};
     case op::scatter_add: return {1, max_rank + 1, 0};
     case op::call: return {0, 1, -1};
     case op::result: return {0, 0, 1};
@@ -44,8 +59,12 @@ struct counts {
 
 [[nodiscard]] constexpr int dtype_at(op code) {  // which number is an element type
   switch (code) {
-    case op::constant: case op::uniform: case op::normal: return 1;
-    case op::extent: case op::iota: case op::cast: return 0;
+    case op::constant:
+    case op::uniform:
+    case op::normal: return 1;
+    case op::extent:
+    case op::iota:
+    case op::cast: return 0;
     default: return -1;
   }
 }
@@ -63,10 +82,13 @@ struct counts {
   switch (code) {
     case op::slice: return number(0) >= 0 && number(1) > 0 && number(2) >= as_result;
     case op::pad: return number(0) >= 0 && (number(1) >= 0 || number(1) == as_result) && number(3) > 0;
-    case op::conv: case op::conv_data: case op::conv_weight:
-      return positive(0, 2) && number(2) >= 0 && number(3) >= 0 && positive(4, 7);
-    case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put:
-      return positive(0, 4) && number(4) >= 0 && number(5) >= 0;
+    case op::conv:
+    case op::conv_data:
+    case op::conv_weight: return positive(0, 2) && number(2) >= 0 && number(3) >= 0 && positive(4, 7);
+    case op::pool_take:
+    case op::pool_put:
+    case op::pool_mean:
+    case op::pool_mean_put: return positive(0, 4) && number(4) >= 0 && number(5) >= 0;
     default: return true;
   }
 }
@@ -88,12 +110,14 @@ struct counts {
   for (int i = 0; i < info.operands.size(); ++i) {
     const call_operand& operand = info.operands[i];
     const tensor_type& wanted = o.function->leaves[i]->type;
-    if (operand.mode == operand_mode::keyed && wanted.element != dtype::key) return "a keyed operand is no key";
+    if (operand.mode == operand_mode::keyed && wanted.element != dtype::key)
+      return "a keyed operand is no key";
     if (operand.mode != operand_mode::plain && !info.repeat) return "a plain call has plain operands";
     if (operand.mode != operand_mode::carry) continue;
     if (operand.index < 0 || operand.index >= info.outputs.size()) return "a carried operand has no output";
     if (info.outputs[operand.index] != output_mode::carry) return "a carried operand's output is not carried";
-    if (!(o.function->outputs[operand.index] == wanted)) return "a carried operand is not of its output's type";
+    if (!(o.function->outputs[operand.index] == wanted))
+      return "a carried operand is not of its output's type";
   }
   for (int j = 0; j < info.outputs.size(); ++j) {
     if (info.outputs[j] != output_mode::carry && !info.repeat) return "a plain call has carried outputs";
@@ -107,22 +131,28 @@ struct counts {
 [[nodiscard]] constexpr finding check_node(const graph& g, int n) {
   const node& o = g[n];
   if (static_cast<int>(o.code) >= op_count) return {n, "no such operation"};
-  if (o.args < 0 || o.args + o.arg_count > g.args.size() || o.axes < 0 || o.axes + o.axis_count > g.axes.size() ||
-      o.data < 0 || o.data + o.data_count > g.data.size() || o.type < 0 || o.type >= g.types.size())
+  if (o.args < 0 || o.args + o.arg_count > g.args.size() || o.axes < 0 ||
+      o.axes + o.axis_count > g.axes.size() || o.data < 0 || o.data + o.data_count > g.data.size() ||
+      o.type < 0 || o.type >= g.types.size())
     return {n, "it points outside of the graph's pools"};
   int arity = op_table[static_cast<int>(o.code)].arity;
   if (arity >= 0 && o.arg_count != arity) return {n, "it has another number of operands than its operation"};
-  if (o.code == op::concatenate && o.arg_count < 1) return {n, "it has another number of operands than its operation"};
+  if (o.code == op::concatenate && o.arg_count < 1)
+    return {n, "it has another number of operands than its operation"};
   for (int i = 0; i < o.arg_count; ++i) {
     if (g.arg(n, i) < 0 || g.arg(n, i) >= n) return {n, "an operand does not come before it"};
-    if (g.is(g.arg(n, i), op::call) != (o.code == op::result)) return {n, "calls have results, and results a call"};
+    if (g.is(g.arg(n, i), op::call) != (o.code == op::result))
+      return {n, "calls have results, and results a call"};
   }
   counts c = counts_of(o.code, o.arg_count);
   if (o.axis_count < c.least_axes || (c.most_axes >= 0 && o.axis_count > c.most_axes))
     return {n, "it has another number of axes than its operation"};
-  if (c.numbers >= 0 && o.data_count != c.numbers) return {n, "it has another number of numbers than its operation"};
-  if ((o.code == op::leaf) != (o.leaf != nullptr)) return {n, "leaves, and only leaves, say which leaf they are"};
-  if ((o.code == op::call) != (o.function != nullptr)) return {n, "calls, and only calls, say which function they call"};
+  if (c.numbers >= 0 && o.data_count != c.numbers)
+    return {n, "it has another number of numbers than its operation"};
+  if ((o.code == op::leaf) != (o.leaf != nullptr))
+    return {n, "leaves, and only leaves, say which leaf they are"};
+  if ((o.code == op::call) != (o.function != nullptr))
+    return {n, "calls, and only calls, say which function they call"};
   if (!numbers_are_legal(g, n)) return {n, "a number is out of its range"};
   tensor_type t;
   fault f = fault::none;
@@ -142,8 +172,9 @@ struct counts {
 
 }  // namespace rule
 
-// Whether every node has legal operands, axes and numbers, the type that infer gives, the hash of its formula, operands
-// in canonical order and no equal before it, and every output is a node with a value. Linear in the graph.
+// Whether every node has legal operands, axes and numbers, the type that infer gives, the hash of its
+// formula, operands in canonical order and no equal before it, and every output is a node with a value.
+// Linear in the graph.
 [[nodiscard]] constexpr finding check(const graph& g) {
   graph fresh;
   list<int> operands;

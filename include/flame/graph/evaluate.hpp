@@ -1,4 +1,5 @@
-// The reference evaluator: what a graph means, one element at a time, in doubles; slow, and as plain as it can be.
+// The reference evaluator: what a graph means, one element at a time, in doubles; slow, and as plain as it
+// can be.
 #pragma once
 #include <flame/base/philox.hpp>
 #include <flame/graph/reference.hpp>
@@ -8,13 +9,13 @@ namespace flame {
 
 using leaf_values = std::map<const leaf_info*, value>;
 
-// The values of a graph's outputs. Leaves that the outputs need must be given; `known` holds extents of axes that no
-// given leaf has. Everything is computed in double; random numbers are those of their element type (base/philox.hpp),
-// of the key fold(key, site). NaN goes through all arithmetic, minimum, maximum, max, min and argmax (where it is
-// the largest); sign(NaN) is 0, comparisons with it are false, as in PyTorch. Over no elements sum is 0, prod 1, max
-// the lowest number of the type and min the highest. Integers are computed modulo 2^bits.
-// Throws flame::error: a missing or unfitting leaf, extents that clash, an index out of range, argmax over nothing, a
-// window that lies in the padding alone.
+// The values of a graph's outputs. Leaves that the outputs need must be given; `known` holds extents of axes
+// that no given leaf has. Everything is computed in double; random numbers are those of their element type
+// (base/philox.hpp), of the key fold(key, site). NaN goes through all arithmetic, minimum, maximum, max, min
+// and argmax (where it is the largest) as in PyTorch, and through sign (which PyTorch makes 0); comparisons
+// with it are false. Over no elements sum is 0, prod 1, max the lowest number of the type and min the
+// highest. Integers are computed modulo 2^bits. Throws flame::error: a missing or unfitting leaf, extents
+// that clash, an index out of range, argmax over nothing, a window that lies in the padding alone.
 [[nodiscard]] inline std::vector<value> evaluate(const graph& g, const leaf_values& leaves,
                                                  rounding mode = rounding::none, const extents& known = {});
 
@@ -50,8 +51,9 @@ struct evaluator {
       value v = given->second;
       std::size_t rank = l.type.rank, count = v.is_key() ? v.keys.size() : v.data.size();
       if (v.type.element != l.type.element || v.shape.size() != rank)
-        throw error("flame::evaluate: " + string_of(l.name) + " is " + string_of(l.type) + ", its value is a " +
-                    name_of(v.type.element) + " with " + std::to_string(v.shape.size()) + " axes");
+        throw error("flame::evaluate: " + string_of(l.name) + " is " + string_of(l.type) +
+                    ", its value is a " + name_of(v.type.element) + " with " +
+                    std::to_string(v.shape.size()) + " axes");
       if (count != static_cast<std::size_t>(v.size()))
         throw error("flame::evaluate: the value of " + string_of(l.name) + " has " + std::to_string(count) +
                     " elements, its shape " + std::to_string(v.size()));
@@ -70,7 +72,8 @@ struct evaluator {
       if (wide)
         out[i] = normal ? normal_element<double>(key, at) : uniform_element<double>(key, at);
       else
-        out[i] = static_cast<double>(normal ? normal_element<float>(key, at) : uniform_element<float>(key, at));
+        out[i] =
+            static_cast<double>(normal ? normal_element<float>(key, at) : uniform_element<float>(key, at));
     }
   }
 
@@ -109,10 +112,14 @@ struct evaluator {
     std::vector<i64> to = s.strides(out);
     std::vector<double> best(out.data.size(), 0);  // argmax: the largest so far
     if (code == op::argmax) {
-      if (out.size() > 0 && e[g.axis(n, 0)] == 0) refuse(n, "axis " + string_of(g.axis(n, 0)) + " has no elements");
+      if (out.size() > 0 && e[g.axis(n, 0)] == 0)
+        refuse(n, "axis " + string_of(g.axis(n, 0)) + " has no elements");
       out.data.assign(out.data.size(), -1);
     }
-    double first = code == op::sum ? 0 : code == op::prod ? 1 : code == op::max ? lowest(element) : highest(element);
+    double first = code == op::sum    ? 0
+                   : code == op::prod ? 1
+                   : code == op::max  ? lowest(element)
+                                      : highest(element);
     if (code != op::argmax) out.data.assign(out.data.size(), first);
     i64 i = 0;
     s.each([&](const std::vector<i64>& at) {
@@ -177,7 +184,8 @@ struct evaluator {
   }
 
   // x, its axis `from` under the name `to`, stands in `out` from index `begin` of that axis on, every `step`.
-  static void insert(const value& x, const axis_info* from, const axis_info* to, i64 begin, i64 step, value& out) {
+  static void insert(const value& x, const axis_info* from, const axis_info* to, i64 begin, i64 step,
+                     value& out) {
     space s;
     s.add(x);
     int axis = s.axes.find(from);
@@ -197,7 +205,9 @@ struct evaluator {
     s.add(a);
     s.add(b);
     std::vector<i64> from_a = s.strides(a), from_b = s.strides(b), to = s.strides(out);
-    s.each([&](const std::vector<i64>& at) { out[offset(at, to)] += a[offset(at, from_a)] * b[offset(at, from_b)]; });
+    s.each([&](const std::vector<i64>& at) {
+      out[offset(at, to)] += a[offset(at, from_a)] * b[offset(at, from_b)];
+    });
   }
 
   void image(int n, value& out) const {
@@ -249,8 +259,8 @@ struct evaluator {
     s.each([&](const std::vector<i64>& at) {
       i64 i = integer(index[offset(at, at_index)]), from = offset(at, at_other), to = offset(at, at_out);
       if (i < 0 || i >= e[axis])
-        refuse(n, "index " + std::to_string(i) + " is out of range: axis " + string_of(axis) + " has extent " +
-                      std::to_string(e[axis]));
+        refuse(n, "index " + std::to_string(i) + " is out of range: axis " + string_of(axis) +
+                      " has extent " + std::to_string(e[axis]));
       if (gather)
         out.take(to, other, from + i * stride);
       else
@@ -321,7 +331,8 @@ struct evaluator {
     value& out = values[static_cast<std::size_t>(n)];
     if (g.is(n, op::call)) return call(n);
     if (g.is(n, op::leaf)) {
-      if (!leaves.contains(g[n].leaf)) throw error("flame::evaluate: " + string_of(g[n].leaf->name) + " is not given");
+      if (!leaves.contains(g[n].leaf))
+        throw error("flame::evaluate: " + string_of(g[n].leaf->name) + " is not given");
     } else if (g.is(n, op::result)) {
       out = called[g.arg(n, 0)][static_cast<std::size_t>(number(n, 0))];
       out.type = g.type(n);
@@ -345,11 +356,14 @@ struct evaluator {
         out[0] = converted(static_cast<double>(e[g.axis(n, 0)]), dtype::int64, out.type.element);
         return;
       case op::iota:
-        for (i64 i = 0; i < out.size(); ++i) out[i] = converted(static_cast<double>(i), dtype::int64, out.type.element);
+        for (i64 i = 0; i < out.size(); ++i)
+          out[i] = converted(static_cast<double>(i), dtype::int64, out.type.element);
         return;
-      case op::uniform: case op::normal: return random(n, out);
+      case op::uniform:
+      case op::normal: return random(n, out);
       case op::contract: return contraction(n, out);
-      case op::gather: case op::scatter_add: return indexing(n, out);
+      case op::gather:
+      case op::scatter_add: return indexing(n, out);
       default: break;
     }
     switch (kind_of(g[n].code)) {
@@ -363,7 +377,8 @@ struct evaluator {
 
 }  // namespace reference
 
-inline std::vector<value> evaluate(const graph& g, const leaf_values& leaves, rounding mode, const extents& known) {
+inline std::vector<value> evaluate(const graph& g, const leaf_values& leaves, rounding mode,
+                                   const extents& known) {
   reference::evaluator run{g, leaves, mode, known, {}, {}};
   run.values.resize(static_cast<std::size_t>(g.size()));
   run.bind_leaves();

@@ -30,11 +30,12 @@ struct extents {
     return bindings[i].extent;
   }
 
-  // Throws flame::error, naming the axis and both extents, if it is known to be another, and if it is negative.
+  // Throws flame::error, naming the axis and both extents, if it is known to be another, and if it is
+  // negative.
   void bind(const axis_info* a, i64 extent, extent_source by) {
     auto refuse = [&](const std::string& why) {
-      throw error(string_of(by.kind) + string_of(by.name) + ": axis " + string_of(a) + " cannot have extent " +
-                  std::to_string(extent) + why);
+      throw error(string_of(by.kind) + string_of(by.name) + ": axis " + string_of(a) +
+                  " cannot have extent " + std::to_string(extent) + why);
     };
     if (extent < 0) refuse(", which is negative");
     if (a->extent != dynamic) {
@@ -67,7 +68,8 @@ void resolve(const graph& g, extents& e);
 
 namespace rule {
 
-// What one node says of extents. Each member uses what is known, checks it, and is true once nothing is left to say.
+// What one node says of extents. Each member uses what is known, checks it, and is true once nothing is left
+// to say.
 struct resolver {
   const graph& g;
   extents& e;
@@ -111,8 +113,9 @@ struct resolver {
     if (!known(total)) return false;
     if (rest == 0 && e[total] == 0) return false;
     if (rest == 0 || e[total] % rest)
-      refuse(named(total) + " cannot have axis " + string_of(unknown) + " as a part: " + std::to_string(rest) +
-             ", the extent of the other parts, does not divide " + std::to_string(e[total]));
+      refuse(named(total) + " cannot have axis " + string_of(unknown) +
+             " as a part: " + std::to_string(rest) + ", the extent of the other parts, does not divide " +
+             std::to_string(e[total]));
     bind(unknown, e[total] / rest);
     return true;
   }
@@ -137,7 +140,8 @@ struct resolver {
     return known(total);
   }
 
-  // Begin or low of a node with axes after the first two: those axes' extents are added. False where one is not known.
+  // Begin or low of a node with axes after the first two: those axes' extents are added. False where one is
+  // not known.
   [[nodiscard]] bool start(i64& at) const {
     at = number(0);
     for (int i = 2; i < g[n].axis_count; ++i) {
@@ -172,7 +176,8 @@ struct resolver {
     if (high == as_result) {
       if (!known(from) || !known(to)) return false;
       if (low + span() > e[to])
-        refuse(named(to) + " is too short: axis " + string_of(from) + " needs " + std::to_string(low + span()));
+        refuse(named(to) + " is too short: axis " + string_of(from) + " needs " +
+               std::to_string(low + span()));
       return true;
     }
     if (known(from)) bind(to, low + span() + high);
@@ -180,7 +185,8 @@ struct resolver {
     return known(from);
   }
 
-  // out = floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. in from out only where stride is 1.
+  // out = floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. in from out only where stride
+  // is 1.
   [[nodiscard]] bool windows(const axis_info* in, const axis_info* out, i64 kernel, i64 stride, i64 padding,
                              i64 dilation) const {
     if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1)
@@ -204,8 +210,9 @@ struct resolver {
     bool done = true;
     for (int i = 0; i < 2; ++i) {
       const axis_info* kernel = g.axis(n, 2 + i);
-      done = known(kernel) && windows(g.axis(n, i), g.axis(n, 6 + i), e[kernel], number(i), number(2 + i),
-                                      number(4 + i)) && done;
+      done = known(kernel) &&
+             windows(g.axis(n, i), g.axis(n, 6 + i), e[kernel], number(i), number(2 + i), number(4 + i)) &&
+             done;
     }
     const axis_info *in = g.axis(n, 4), *part = g.axis(n, 5), *out = g.axis(n, 8);
     i64 groups = number(6);
@@ -224,7 +231,8 @@ struct resolver {
     return height && width;
   }
 
-  // The function's own axes, bound anew from the operands by position; then those of its outputs, back by position.
+  // The function's own axes, bound anew from the operands by position; then those of its outputs, back by
+  // position.
   [[nodiscard]] bool call() const {
     const function_info& f = *g[n].function;
     call_info info = g.call_of(n);
@@ -262,8 +270,13 @@ struct resolver {
       case op::slice: return slice(axis(0), axis(1));
       case op::pad: return pad(axis(0), axis(1));
       case op::concatenate: return sum(axis(-1), o.axis_count - 1);
-      case op::conv: case op::conv_data: case op::conv_weight: return convolution();
-      case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: return pooling();
+      case op::conv:
+      case op::conv_data:
+      case op::conv_weight: return convolution();
+      case op::pool_take:
+      case op::pool_put:
+      case op::pool_mean:
+      case op::pool_mean_put: return pooling();
       case op::call: return call();
       default: return true;
     }
@@ -282,11 +295,11 @@ struct resolver {
 
 }  // namespace rule
 
-// Derives the extents of all axes that the outputs of a graph need, from those that the caller has bound (the axes of
-// the leaves) and static ones: rename, split, merge, slice, pad, concatenate, windows and calls say how axes hang
-// together, and a node is asked again until nothing new comes. Throws flame::error, naming operation and axis, where
-// two extents clash, where a split is not exact, and where an axis cannot be determined (the larger axes of a gradient
-// of a strided window, say: they must be those of a leaf).
+// Derives the extents of all axes that the outputs of a graph need, from those that the caller has bound (the
+// axes of the leaves) and static ones: rename, split, merge, slice, pad, concatenate, windows and calls say
+// how axes hang together, and a node is asked again until nothing new comes. Throws flame::error, naming
+// operation and axis, where two extents clash, where a split is not exact, and where an axis cannot be
+// determined (the larger axes of a gradient of a strided window, say: they must be those of a leaf).
 inline void resolve(const graph& g, extents& e) {
   list<int> open = canonical_order(g), rest;
   for (;;) {

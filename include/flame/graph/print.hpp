@@ -42,7 +42,9 @@ namespace printing {
 [[nodiscard]] inline std::string attributes(const graph& g, int n) {
   const node& o = g[n];
   auto data = [&](int i) { return static_cast<i64>(g.number(n, i)); };
-  auto to = [&](int from, int result) { return axes(g, n, from, from + 1) + " -> " + axes(g, n, result, result + 1); };
+  auto to = [&](int from, int result) {
+    return axes(g, n, from, from + 1) + " -> " + axes(g, n, result, result + 1);
+  };
   auto before = [&](i64 at) {  // a start, to which axes' extents are added
     std::string s = at || o.axis_count == 2 ? std::to_string(at) : "";
     for (int i = 2; i < o.axis_count; ++i) s += (s.empty() ? "" : " + ") + string_of(g.axis(n, i));
@@ -52,7 +54,8 @@ namespace printing {
     case op::rename: return to(0, 1);
     case op::split: return axes(g, n, 0, 1) + " -> " + axes(g, n, 1, o.axis_count);
     case op::merge:
-    case op::concatenate: return axes(g, n, 0, o.axis_count - 1) + " -> " + axes(g, n, o.axis_count - 1, o.axis_count);
+    case op::concatenate:
+      return axes(g, n, 0, o.axis_count - 1) + " -> " + axes(g, n, o.axis_count - 1, o.axis_count);
     case op::slice: {
       std::string s = to(0, 1) + ", begin " + before(data(0));
       if (data(1) != 1) s += ", step " + std::to_string(data(1));
@@ -72,9 +75,10 @@ namespace printing {
     case op::conv_data:
     case op::conv_weight: {
       auto d = [&](int i) { return g.number(n, i); };
-      std::string s = o.code == op::conv        ? axes(g, n, 0, 2) + " -> " + axes(g, n, 6, 9)
-                      : o.code == op::conv_data ? axes(g, n, 6, 8) + " -> " + axes(g, n, 0, 2) + ", " + axes(g, n, 4, 5)
-                                                : axes(g, n, 8, 9) + ", " + axes(g, n, 2, 4) + ", " + axes(g, n, 5, 6);
+      std::string s = o.code == op::conv ? axes(g, n, 0, 2) + " -> " + axes(g, n, 6, 9)
+                      : o.code == op::conv_data
+                          ? axes(g, n, 6, 8) + " -> " + axes(g, n, 0, 2) + ", " + axes(g, n, 4, 5)
+                          : axes(g, n, 8, 9) + ", " + axes(g, n, 2, 4) + ", " + axes(g, n, 5, 6);
       s += pair("stride", d(0), d(1), 1) + pair("padding", d(2), d(3), 0) + pair("dilation", d(4), d(5), 1);
       return s + pair("groups", d(6), d(6), 1);
     }
@@ -84,8 +88,10 @@ namespace printing {
     case op::pool_mean_put: {
       auto d = [&](int i) { return g.number(n, i); };
       bool grows = o.code == op::pool_put || o.code == op::pool_mean_put;
-      std::string s = grows ? axes(g, n, 2, 4) + " -> " + axes(g, n, 0, 2) : axes(g, n, 0, 2) + " -> " + axes(g, n, 2, 4);
-      return s + pair("kernel", d(0), d(1), 0) + pair("stride", d(2), d(3), 1) + pair("padding", d(4), d(5), 0);
+      std::string s =
+          grows ? axes(g, n, 2, 4) + " -> " + axes(g, n, 0, 2) : axes(g, n, 0, 2) + " -> " + axes(g, n, 2, 4);
+      return s + pair("kernel", d(0), d(1), 0) + pair("stride", d(2), d(3), 1) +
+             pair("padding", d(4), d(5), 0);
     }
     case op::scatter_add: return axes(g, n, 0, 1) + " -> " + axes(g, n, 1, o.axis_count);
     case op::call: return axes(g, n, 0, o.axis_count) + (g.call_of(n).reverse ? ", reverse" : "");
@@ -108,8 +114,7 @@ namespace printing {
 }
 
 // The operands of a node, each by its text, with what a repeat does with it.
-template <class Text>
-[[nodiscard]] std::string operands(const graph& g, int n, Text text_of) {
+template <class Text> [[nodiscard]] std::string operands(const graph& g, int n, Text text_of) {
   std::string s = "(";
   call_info call;
   bool repeat = g.is(n, op::call) && (call = g.call_of(n)).repeat;
@@ -120,7 +125,8 @@ template <class Text>
     if (mode == operand_mode::each) x = "each(" + x + ")";
     if (mode == operand_mode::keyed) x = "keyed(" + x + ")";
     if (mode == operand_mode::carry)
-      x = (call.outputs.size() > 1 ? "carry." + std::to_string(call.operands[i].index) : "carry") + "(" + x + ")";
+      x = (call.outputs.size() > 1 ? "carry." + std::to_string(call.operands[i].index) : "carry") + "(" + x +
+          ")";
     s += x;
   }
   return s + ")";
@@ -163,7 +169,8 @@ struct formula {
     int lines = 0;
     for (int n : order) {
       nodes[index(n)] = 1;
-      for (int i = 0; i < g[n].arg_count; ++i) nodes[index(n)] += own_line(g.arg(n, i)) ? 1 : nodes[index(g.arg(n, i))];
+      for (int i = 0; i < g[n].arg_count; ++i)
+        nodes[index(n)] += own_line(g.arg(n, i)) ? 1 : nodes[index(g.arg(n, i))];
       if (uses[index(n)] > 1 && nodes[index(n)] > 3) number[index(n)] = ++lines;
     }
   }
@@ -178,8 +185,8 @@ struct formula {
     infix i = infix_of(code);
     return i.symbol ? i.binds : binds_call;
   }
-  // Operands come in the order of their hashes. A reader's order: numbers behind sums and before products, formulas
-  // before names, names by the alphabet.
+  // Operands come in the order of their hashes. A reader's order: numbers behind sums and before products,
+  // formulas before names, names by the alphabet.
   [[nodiscard]] bool turned(int n) const {
     if (!is_commutative(g[n].code)) return false;
     int a = g.arg(n, 0), b = g.arg(n, 1);
@@ -214,7 +221,8 @@ struct formula {
     bool turn = turned(n);
     if (infix sign = infix_of(o.code); sign.symbol) {
       // Comparisons do not chain.
-      std::string left = tight(g.arg(n, turn ? 1 : 0), sign.binds + (sign.binds <= 4 && sign.binds >= 3 ? 1 : 0));
+      std::string left =
+          tight(g.arg(n, turn ? 1 : 0), sign.binds + (sign.binds <= 4 && sign.binds >= 3 ? 1 : 0));
       std::string right = tight(g.arg(n, turn ? 0 : 1), sign.binds + 1);
       if (right[0] == '-') right = "(" + right + ")";
       return left + " " + sign.symbol + " " + right;
@@ -226,9 +234,9 @@ struct formula {
 
 }  // namespace printing
 
-// The formula, as short as it can be without changing it: `sum[row](sin(x) * y + 2)`; several outputs as `(a, b)`.
-// What is used more than once and has more than three nodes stands in a line of its own before, `%1 = ...`. Equal
-// formulas give equal texts.
+// The formula, as short as it can be without changing it: `sum[row](sin(x) * y + 2)`; several outputs as `(a,
+// b)`. What is used more than once and has more than three nodes stands in a line of its own before, `%1 =
+// ...`. Equal formulas give equal texts.
 [[nodiscard]] inline std::string print(const graph& g) {
   printing::formula f(g);
   std::string s;
@@ -260,7 +268,8 @@ struct formula {
     if (o.code == op::call) {
       constexpr const char* modes[] = {"carry", "each", "sum"};
       const list<output_mode> outputs = g.call_of(n).outputs;
-      for (int i = 0; i < outputs.size(); ++i) s += (i ? ", " : " -> ") + std::string(modes[static_cast<int>(outputs[i])]);
+      for (int i = 0; i < outputs.size(); ++i)
+        s += (i ? ", " : " -> ") + std::string(modes[static_cast<int>(outputs[i])]);
     }
     s += "\n";
   }
@@ -269,12 +278,13 @@ struct formula {
   return s + "\n";
 }
 
-// The graph in Graphviz's language: a box for each node, an ellipse for each leaf; operands numbered where their order
-// means something.
+// The graph in Graphviz's language: a box for each node, an ellipse for each leaf; operands numbered where
+// their order means something.
 [[nodiscard]] inline std::string to_graphviz(const graph& g) {
   auto quoted = [](const std::string& t) {
     std::string s = "\"";
-    for (char c : t) s += c == '"' || c == '\\' ? std::string("\\") + c : c == '\n' ? "\\n" : std::string(1, c);
+    for (char c : t)
+      s += c == '"' || c == '\\' ? std::string("\\") + c : c == '\n' ? "\\n" : std::string(1, c);
     return s + "\"";
   };
   std::string s = "digraph flame {\n  node [shape=box];\n";

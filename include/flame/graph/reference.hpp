@@ -8,7 +8,7 @@ namespace flame::reference {
   switch (code) {
     case op::neg: return -x;
     case op::abs: return std::fabs(x);
-    case op::sign: return static_cast<double>(x > 0) - static_cast<double>(x < 0);
+    case op::sign: return std::isnan(x) ? x : static_cast<double>(x > 0) - static_cast<double>(x < 0);
     case op::floor: return std::floor(x);
     case op::exp: return std::exp(x);
     case op::expm1: return std::expm1(x);
@@ -34,13 +34,17 @@ namespace flame::reference {
 
 [[nodiscard]] inline double floating(op code, double a, double b) {
   switch (code) {
-    case op::add: case op::sum: return a + b;
+    case op::add:
+    case op::sum: return a + b;
     case op::sub: return a - b;
-    case op::mul: case op::prod: return a * b;
+    case op::mul:
+    case op::prod: return a * b;
     case op::div: return a / b;
     case op::pow: return std::pow(a, b);
-    case op::minimum: case op::min: return smaller(a, b);
-    case op::maximum: case op::max: return larger(a, b);
+    case op::minimum:
+    case op::min: return smaller(a, b);
+    case op::maximum:
+    case op::max: return larger(a, b);
     case op::less: return a < b;
     case op::less_equal: return a <= b;
     case op::equal: return a == b;
@@ -68,14 +72,14 @@ namespace flame::reference {
   return floating(code, a, b);
 }
 
-// body(offset in x, in y, in w) for each term x w of a convolution y: x [..., height, width, in], y [..., height,
-// width, out], w [out, kernel height, kernel width, in / groups]. Terms in the padding are left out.
+// body(offset in x, in y, in w) for each term x w of a convolution y: x [..., height, width, in], y [...,
+// height, width, out], w [out, kernel height, kernel width, in / groups]. Terms in the padding are left out.
 template <class Body>
 void convolution_terms(const value& x, const value& y, const value& w, const u64* data, Body body) {
   auto last = [](const value& v, std::size_t from_last) { return v.shape[v.shape.size() - 1 - from_last]; };
   auto number = [&](int i) { return static_cast<i64>(data[i]); };
-  i64 height = last(x, 2), width = last(x, 1), in = last(x, 0), out_height = last(y, 2), out_width = last(y, 1),
-      out = last(y, 0), part = w.shape[3], batch = 1;
+  i64 height = last(x, 2), width = last(x, 1), in = last(x, 0), out_height = last(y, 2),
+      out_width = last(y, 1), out = last(y, 0), part = w.shape[3], batch = 1;
   for (std::size_t i = 0; i + 3 < x.shape.size(); ++i) batch *= x.shape[i];
   for (i64 b = 0; b < batch; ++b)
     for (i64 oh = 0; oh < out_height; ++oh)
@@ -84,7 +88,8 @@ void convolution_terms(const value& x, const value& y, const value& w, const u64
           for (i64 kh = 0; kh < w.shape[1]; ++kh)
             for (i64 kw = 0; kw < w.shape[2]; ++kw)
               for (i64 c = 0; c < part; ++c) {
-                i64 h = oh * number(0) - number(2) + kh * number(4), v = ow * number(1) - number(3) + kw * number(5);
+                i64 h = oh * number(0) - number(2) + kh * number(4),
+                    v = ow * number(1) - number(3) + kw * number(5);
                 if (h < 0 || h >= height || v < 0 || v >= width) continue;
                 i64 channel = o / (out / number(6)) * part + c;
                 body(((b * height + h) * width + v) * in + channel,
@@ -93,13 +98,13 @@ void convolution_terms(const value& x, const value& y, const value& w, const u64
               }
 }
 
-// body(offsets in x, offset in y) for each window: x [..., height, width, channel], y the pooled image. Offsets in the
-// order of the window's rows; those in the padding are left out.
-template <class Body>
-void pooling_windows(const value& x, const value& y, const u64* data, Body body) {
+// body(offsets in x, offset in y) for each window: x [..., height, width, channel], y the pooled image.
+// Offsets in the order of the window's rows; those in the padding are left out.
+template <class Body> void pooling_windows(const value& x, const value& y, const u64* data, Body body) {
   auto last = [](const value& v, std::size_t from_last) { return v.shape[v.shape.size() - 1 - from_last]; };
   auto number = [&](int i) { return static_cast<i64>(data[i]); };
-  i64 height = last(x, 2), width = last(x, 1), channels = last(x, 0), out_height = last(y, 2), out_width = last(y, 1);
+  i64 height = last(x, 2), width = last(x, 1), channels = last(x, 0), out_height = last(y, 2),
+      out_width = last(y, 1);
   std::vector<i64> window;
   for (i64 i = 0; i < y.size(); ++i) {
     i64 c = i % channels, ow = i / channels % out_width, oh = i / channels / out_width % out_height,

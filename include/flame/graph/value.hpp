@@ -8,8 +8,8 @@
 
 namespace flame {
 
-// A tensor. Stacked instances lie one after another: their axes are the first of the shape. int64 beyond 2^53 is
-// not exact here.
+// A tensor. Stacked instances lie one after another: their axes are the first of the shape. int64 beyond 2^53
+// is not exact here.
 struct value {
   tensor_type type;
   std::vector<i64> shape;    // of type.axes
@@ -70,7 +70,8 @@ namespace reference {
   }
 }
 
-// The nearest number of a floating element type, ties to even; half types by way of f32, as they are computed.
+// The nearest number of a floating element type, ties to even; half types by way of f32, as they are
+// computed.
 [[nodiscard]] inline double rounded(double x, dtype d) {
   switch (d) {
     case dtype::f32: return static_cast<double>(static_cast<float>(x));
@@ -100,8 +101,8 @@ namespace reference {
   }
 }
 
-// A number of one element type in another. To boolean: is it not 0. Floating to integer: towards 0, the nearest end of
-// the range where it lies outside, 0 for NaN. Between integers: modulo 2^bits.
+// A number of one element type in another. To boolean: is it not 0. Floating to integer: towards 0, the
+// nearest end of the range where it lies outside, 0 for NaN. Between integers: modulo 2^bits.
 [[nodiscard]] inline double converted(double x, dtype from, dtype to) {
   if (is_floating(to)) return x;
   if (to == dtype::boolean) return x != 0;
@@ -135,8 +136,7 @@ struct space {
     return s;
   }
   // body(position), a position being one index for each axis.
-  template <class Body>
-  void each(Body body) const {
+  template <class Body> void each(Body body) const {
     for (i64 extent : extents)
       if (extent == 0) return;
     std::vector<i64> at(extents.size(), 0);
