@@ -14,17 +14,20 @@ struct stride_list {
   int rank = 1;
   stride_run runs[max_rank];
 
-  // Axes `first` to `first + count` of a bound group.
+  // Axes `first` to `first + count` of a bound group. Without elements, an axis of one.
   void set(const bound_group& g, const bound_slot& s, int first, int count) {
+    bool empty = false;
     rank = 0;
     for (int i = first; i < first + count; ++i) {
       i64 extent = g.extents[i], stride = s.strides[i];
+      empty = empty || extent == 0;
       if (extent == 1) continue;
       if (rank > 0 && runs[rank - 1].stride == stride * extent)
         runs[rank - 1] = {runs[rank - 1].extent * extent, stride};
       else
         runs[rank++] = {extent, stride};
     }
+    if (empty) rank = 0;
     if (rank == 0) runs[rank++] = {};
   }
   [[nodiscard]] const stride_run& last() const { return runs[rank - 1]; }

@@ -6,28 +6,21 @@
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
 // A comparison's result as a register of booleans holds it, and back.
-template <any_vector M>
-FLAME_INLINE auto narrow(M m) {
-  return __builtin_convertvector(m, rebind<M, i32>);
-}
-template <any_vector V>
-FLAME_INLINE auto widen(rebind<V, i32> m) {
+template <any_vector M> FLAME_INLINE auto narrow(M m) { return __builtin_convertvector(m, rebind<M, i32>); }
+template <any_vector V> FLAME_INLINE auto widen(rebind<V, i32> m) {
   return __builtin_convertvector(m, signed_of<V>);
 }
 
 // Wrapping: in unsigned numbers, because signed overflow is undefined.
-template <any_vector V, class F>
-FLAME_INLINE V wrapping(V a, V b, F f) {
+template <any_vector V, class F> FLAME_INLINE V wrapping(V a, V b, F f) {
   if constexpr (floating_vector<V>)
     return f(a, b);
   else
     return as<V>(f(as<unsigned_of<V>>(a), as<unsigned_of<V>>(b)));
 }
 
-template <op Code>
-struct elementwise {
-  template <any_vector V>
-  FLAME_INLINE auto operator()(V x) const {
+template <op Code> struct elementwise {
+  template <any_vector V> FLAME_INLINE auto operator()(V x) const {
     if constexpr (Code == op::neg) {
       if constexpr (floating_vector<V>)
         return -x;
@@ -80,8 +73,7 @@ struct elementwise {
     }
   }
 
-  template <any_vector V>
-  FLAME_INLINE auto operator()(V a, V b) const {
+  template <any_vector V> FLAME_INLINE auto operator()(V a, V b) const {
     if constexpr (Code == op::add) {
       return wrapping(a, b, [](auto x, auto y) { return x + y; });
     } else if constexpr (Code == op::sub) {
@@ -119,11 +111,11 @@ struct elementwise {
   }
 };
 
-// How an operand of a loop is given: as many elements as the result, one for all, or one for each row of a full result.
+// How an operand of a loop is given: as many elements as the result, one for all, or one for each row of a
+// full result.
 enum class form : u8 { many, one, each_row };
 
-template <form Form, any_vector V>
-struct operand {
+template <form Form, any_vector V> struct operand {
   const element_of<V>* from;
   V same;
 
@@ -138,8 +130,7 @@ struct operand {
   }
 };
 
-template <class T, class F>
-void unary_loop(const step& s, const tile& t) {
+template <class T, class F> void unary_loop(const step& s, const tile& t) {
   using V = vec<T>;
   using R = decltype(F{}(V{}));
   operand<form::many, V> x(t, s.a);
@@ -147,8 +138,7 @@ void unary_loop(const step& s, const tile& t) {
   for (i64 i = 0, n = t.size(s.at); i < n; i += lane_count<V>) store(y + i, F{}(x.at(i)));
 }
 
-template <class T, form A, form B, class F>
-void binary_loop(const step& s, const tile& t) {
+template <class T, form A, form B, class F> void binary_loop(const step& s, const tile& t) {
   using V = vec<T>;
   using R = decltype(F{}(V{}, V{}));
   operand<A, V> a(t, s.a);
@@ -157,10 +147,9 @@ void binary_loop(const step& s, const tile& t) {
   for (i64 i = 0, n = t.size(s.at); i < n; i += lane_count<V>) store(y + i, F{}(a.at(i), b.at(i)));
 }
 
-// One operand is one for each row. The end of a row is computed first, from elements that the loop then computes again:
-// the result may be the operand, and neither is touched past its end.
-template <class T, bool Swapped, class F>
-void row_loop(const step& s, const tile& t) {
+// One operand is one for each row. The end of a row is computed first, from elements that the loop then
+// computes again: the result may be the operand, and neither is touched past its end.
+template <class T, bool Swapped, class F> void row_loop(const step& s, const tile& t) {
   using V = vec<T>;
   constexpr int w = lane_count<V>;
   const T* x = t.at<T>(Swapped ? s.b : s.a);
@@ -186,8 +175,7 @@ void row_loop(const step& s, const tile& t) {
 }
 
 // The condition is a register; both choices are of one width, whatever their type.
-template <class T, form A, form B>
-void where_loop(const step& s, const tile& t) {
+template <class T, form A, form B> void where_loop(const step& s, const tile& t) {
   using V = vec<T>;
   operand<form::many, rebind<V, i32>> condition(t, s.a);
   operand<A, V> a(t, s.b);
@@ -198,8 +186,7 @@ void where_loop(const step& s, const tile& t) {
 }
 
 // A value of a lower level, repeated: one number for all, or a row's for its columns.
-template <class T, bool FromRow>
-void expand_loop(const step& s, const tile& t) {
+template <class T, bool FromRow> void expand_loop(const step& s, const tile& t) {
   using V = vec<T>;
   constexpr int w = lane_count<V>;
   const T* x = t.at<T>(s.a);
@@ -220,10 +207,9 @@ void expand_loop(const step& s, const tile& t) {
 
 struct boolean_lane {};  // stands for booleans where a cast must tell them from i32
 
-// Floating to integer: towards 0, the nearest end of the range outside of it, 0 for NaN. Between integers: modulo
-// 2^bits. To boolean: is it not 0.
-template <class From, class To>
-struct cast_lanes {
+// Floating to integer: towards 0, the nearest end of the range outside of it, 0 for NaN. Between integers:
+// modulo 2^bits. To boolean: is it not 0.
+template <class From, class To> struct cast_lanes {
   static constexpr int n = sizeof(From) == 8 || sizeof(To) == 8 ? lanes<double> : lanes<float>;
 
   FLAME_INLINE vec<To, n> operator()(vec<From, n> x) const {
@@ -233,7 +219,8 @@ struct cast_lanes {
       using V = vec<From, n>;
       auto inside = (x >= -top) & (x < top);
       auto y = __builtin_convertvector(select(inside, x, V{}), vec<To, n>);
-      auto above = __builtin_convertvector(x >= top, vec<To, n>), below = __builtin_convertvector(x < -top, vec<To, n>);
+      auto above = __builtin_convertvector(x >= top, vec<To, n>),
+           below = __builtin_convertvector(x < -top, vec<To, n>);
       return select(above, splat<vec<To, n>>(highest), select(below, splat<vec<To, n>>(~highest), y));
     } else {
       return __builtin_convertvector(x, vec<To, n>);
@@ -241,22 +228,20 @@ struct cast_lanes {
   }
 };
 
-template <class From>
-struct cast_lanes<From, boolean_lane> {
+template <class From> struct cast_lanes<From, boolean_lane> {
   static constexpr int n = lanes<From>;
   FLAME_INLINE vec<i32, n> operator()(vec<From, n> x) const { return narrow(x != 0); }
 };
-template <class To>
-struct cast_lanes<boolean_lane, To> {
+template <class To> struct cast_lanes<boolean_lane, To> {
   static constexpr int n = lanes<To>;
-  FLAME_INLINE vec<To, n> operator()(vec<i32, n> x) const { return __builtin_convertvector(x & 1, vec<To, n>); }
+  FLAME_INLINE vec<To, n> operator()(vec<i32, n> x) const {
+    return __builtin_convertvector(x & 1, vec<To, n>);
+  }
 };
-template <>
-struct cast_lanes<boolean_lane, boolean_lane> {};
+template <> struct cast_lanes<boolean_lane, boolean_lane> {};
 
 // To u8, whose values are computed as i32.
-template <bool FromFloating>
-struct cast_u8 {
+template <bool FromFloating> struct cast_u8 {
   static constexpr int n = lanes<i32>;
   FLAME_INLINE vec<i32, n> operator()(vec<i32, n> x) const {
     if constexpr (FromFloating)
@@ -266,8 +251,7 @@ struct cast_u8 {
   }
 };
 
-template <class From, class To, class F>
-void cast_loop(const step& s, const tile& t) {
+template <class From, class To, class F> void cast_loop(const step& s, const tile& t) {
   const From* x = t.at<From>(s.a);
   To* y = t.at<To>(s.result);
   for (i64 i = 0, n = t.size(s.at); i < n; i += F::n) store(y + i, F{}(load<vec<From, F::n>>(x + i)));
@@ -275,14 +259,12 @@ void cast_loop(const step& s, const tile& t) {
 
 // ---- Choice of the loop; none where the operation does not take the type ----
 
-template <op Code>
-step_loop floating_unary(lane l) {
+template <op Code> step_loop floating_unary(lane l) {
   if (l == lane::f32) return unary_loop<float, elementwise<Code>>;
   if (l == lane::f64) return unary_loop<double, elementwise<Code>>;
   return nullptr;
 }
-template <op Code>
-step_loop number_unary(lane l) {
+template <op Code> step_loop number_unary(lane l) {
   if (l == lane::i32) return unary_loop<i32, elementwise<Code>>;
   if (l == lane::i64) return unary_loop<i64, elementwise<Code>>;
   return floating_unary<Code>(l);
@@ -313,11 +295,11 @@ step_loop number_unary(lane l) {
   }
 }
 
-template <op Code, class T>
-step_loop binary_of(form a, form b) {
+template <op Code, class T> step_loop binary_of(form a, form b) {
   using F = elementwise<Code>;
-  if constexpr (std::is_floating_point_v<T> && (Code == op::add || Code == op::sub || Code == op::mul ||
-                                                Code == op::div || Code == op::minimum || Code == op::maximum)) {
+  if constexpr (std::is_floating_point_v<T> &&
+                (Code == op::add || Code == op::sub || Code == op::mul || Code == op::div ||
+                 Code == op::minimum || Code == op::maximum)) {
     if (b == form::each_row) return row_loop<T, false, F>;
     if (a == form::each_row) return row_loop<T, true, F>;
   }
@@ -326,14 +308,12 @@ step_loop binary_of(form a, form b) {
   if (b == form::one) return binary_loop<T, form::many, form::one, F>;
   return binary_loop<T, form::many, form::many, F>;
 }
-template <op Code>
-step_loop floating_binary(lane l, form a, form b) {
+template <op Code> step_loop floating_binary(lane l, form a, form b) {
   if (l == lane::f32) return binary_of<Code, float>(a, b);
   if (l == lane::f64) return binary_of<Code, double>(a, b);
   return nullptr;
 }
-template <op Code>
-step_loop number_binary(lane l, form a, form b) {
+template <op Code> step_loop number_binary(lane l, form a, form b) {
   if (l == lane::i32) return binary_of<Code, i32>(a, b);
   if (l == lane::i64) return binary_of<Code, i64>(a, b);
   return floating_binary<Code>(l, a, b);
@@ -360,8 +340,7 @@ step_loop number_binary(lane l, form a, form b) {
   }
 }
 
-template <class T>
-step_loop where_of(form a, form b) {
+template <class T> step_loop where_of(form a, form b) {
   if (a == form::one && b == form::one) return where_loop<T, form::one, form::one>;
   if (a == form::one) return where_loop<T, form::one, form::many>;
   if (b == form::one) return where_loop<T, form::many, form::one>;
@@ -376,8 +355,7 @@ step_loop where_of(form a, form b) {
   return from == level::row ? expand_loop<i64, true> : expand_loop<i64, false>;
 }
 
-template <class From>
-step_loop cast_from(lane to) {
+template <class From> step_loop cast_from(lane to) {
   constexpr bool boolean = std::is_same_v<From, boolean_lane>;
   using Store = std::conditional_t<boolean, i32, From>;
   switch (to) {

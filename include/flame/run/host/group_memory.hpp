@@ -5,28 +5,24 @@
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
 // How an element of memory stands in a register: itself, but for half types and bytes.
-template <class S>
-struct storage {
+template <class S> struct storage {
   using lane_type = S;
   FLAME_INLINE static S read(S x) { return x; }
   FLAME_INLINE static S write(S x) { return x; }
 };
 template <class S>
-  requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>)
-struct storage<S> {
+requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>) struct storage<S> {
   using lane_type = float;
   FLAME_INLINE static float read(S x) { return static_cast<float>(x); }
   FLAME_INLINE static S write(float x) { return S(x); }
 };
-template <>
-struct storage<u8> {
+template <> struct storage<u8> {
   using lane_type = i32;
   FLAME_INLINE static i32 read(u8 x) { return x; }
   FLAME_INLINE static u8 write(i32 x) { return static_cast<u8>(x); }
 };
 enum class boolean_byte : u8 {};  // not 0 where it holds
-template <>
-struct storage<boolean_byte> {
+template <> struct storage<boolean_byte> {
   using lane_type = i32;
   FLAME_INLINE static i32 read(boolean_byte x) { return static_cast<u8>(x) != 0 ? -1 : 0; }
   FLAME_INLINE static boolean_byte write(i32 x) { return static_cast<boolean_byte>(x & 1); }
@@ -35,8 +31,7 @@ template <class S> using lane_type = typename storage<S>::lane_type;
 
 // ---- Runs: n elements side by side ----
 
-template <class S>
-FLAME_INLINE void read_run(const S* x, lane_type<S>* y, i64 n) {
+template <class S> FLAME_INLINE void read_run(const S* x, lane_type<S>* y, i64 n) {
   if constexpr (std::is_same_v<S, lane_type<S>>) {
     using V = vec<S>;
     constexpr i64 w = lane_count<V>;
@@ -48,8 +43,7 @@ FLAME_INLINE void read_run(const S* x, lane_type<S>* y, i64 n) {
   }
 }
 
-template <class S>
-FLAME_INLINE void write_run(const lane_type<S>* x, S* y, i64 n) {
+template <class S> FLAME_INLINE void write_run(const lane_type<S>* x, S* y, i64 n) {
   if constexpr (std::is_same_v<S, lane_type<S>>)
     read_run<S>(x, y, n);
   else
@@ -58,9 +52,9 @@ FLAME_INLINE void write_run(const lane_type<S>* x, S* y, i64 n) {
 
 // ---- Blocks ----
 
-// Calls f(place in the register, place in memory) for the elements of a block, near ones in memory one after another.
-template <class F>
-FLAME_INLINE void each_element(const block& b, i64 pitch, F f) {
+// Calls f(place in the register, place in memory) for the elements of a block, near ones in memory one after
+// another.
+template <class F> FLAME_INLINE void each_element(const block& b, i64 pitch, F f) {
   constexpr i64 strip = 16;
   i64 down = b.row_stride < 0 ? -b.row_stride : b.row_stride;
   i64 along = b.column_stride < 0 ? -b.column_stride : b.column_stride;
@@ -81,8 +75,7 @@ FLAME_INLINE void each_element(const block& b, i64 pitch, F f) {
   return b.column_stride == 1 && (b.rows == 1 || (b.row_stride == b.columns && pitch == b.columns));
 }
 
-template <class S>
-void load_loop(const step& s, const tile& t) {
+template <class S> void load_loop(const step& s, const tile& t) {
   auto* to = t.at<lane_type<S>>(s.result);
   auto* from = reinterpret_cast<const S*>(t.slots[s.slot].memory);
   i64 pitch = t.columns;
@@ -98,8 +91,7 @@ void load_loop(const step& s, const tile& t) {
   });
 }
 
-template <class S>
-void store_loop(const step& s, const tile& t) {
+template <class S> void store_loop(const step& s, const tile& t) {
   auto* from = t.at<lane_type<S>>(s.a);
   auto* to = reinterpret_cast<S*>(t.slots[s.slot].memory);
   i64 pitch = t.columns;
@@ -116,8 +108,7 @@ void store_loop(const step& s, const tile& t) {
 }
 
 // The numbers that an index slot gives.
-template <class T>
-void index_loop(const step& s, const tile& t) {
+template <class T> void index_loop(const step& s, const tile& t) {
   T* to = t.at<T>(s.result);
   i64 pitch = t.columns;
   each_block(s, t, [&](const block& b) {
@@ -131,17 +122,18 @@ void index_loop(const step& s, const tile& t) {
 
 // ---- Choice ----
 
-#define FLAME_HOST_BY_STORAGE(loop)                       \
-  switch (d) {                                            \
-    case dtype::f32: return loop<float>;                  \
-    case dtype::f64: return loop<double>;                 \
-    case dtype::bf16: return loop<bf16>;                  \
-    case dtype::f16: return loop<f16>;                    \
-    case dtype::int32: return loop<i32>;                  \
-    case dtype::int64: case dtype::key: return loop<i64>; \
-    case dtype::uint8: return loop<u8>;                   \
-    case dtype::boolean: return loop<boolean_byte>;       \
-  }                                                       \
+#define FLAME_HOST_BY_STORAGE(loop)                 \
+  switch (d) {                                      \
+    case dtype::f32: return loop<float>;            \
+    case dtype::f64: return loop<double>;           \
+    case dtype::bf16: return loop<bf16>;            \
+    case dtype::f16: return loop<f16>;              \
+    case dtype::int32: return loop<i32>;            \
+    case dtype::int64:                              \
+    case dtype::key: return loop<i64>;              \
+    case dtype::uint8: return loop<u8>;             \
+    case dtype::boolean: return loop<boolean_byte>; \
+  }                                                 \
   return nullptr
 
 [[nodiscard]] inline step_loop load_for(dtype d) { FLAME_HOST_BY_STORAGE(load_loop); }

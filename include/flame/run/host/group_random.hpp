@@ -1,4 +1,5 @@
-// Random numbers of a group: Philox in vectors, many blocks at a time. Numbers are defined in base/philox.hpp.
+// Random numbers of a group: Philox in vectors, many blocks at a time. Numbers are defined in
+// base/philox.hpp.
 #pragma once
 #include <flame/base/philox.hpp>
 #include <flame/run/host/group_memory.hpp>
@@ -16,9 +17,9 @@ struct philox_words {
     for (int round = 0; round < philox_rounds; ++round) {
       u64v p = multiply_low_words(a, splat<u64v>(philox_multiplier_0));
       u64v q = multiply_low_words(c, splat<u64v>(philox_multiplier_1));
-      a = (q >> 32) ^ b ^ u64{key0};
+      a = (q >> 32) ^ b ^ u64 { key0 };
       b = q;
-      c = (p >> 32) ^ d ^ u64{key1};
+      c = (p >> 32) ^ d ^ u64 { key1 };
       d = p;
       key0 += philox_weyl_0;
       key1 += philox_weyl_1;
@@ -30,8 +31,7 @@ struct philox_words {
 };
 
 // a0 b0 a1 b1 ..., in two vectors.
-template <any_vector V>
-FLAME_INLINE void interleave(V a, V b, V& low, V& high) {
+template <any_vector V> FLAME_INLINE void interleave(V a, V b, V& low, V& high) {
   constexpr int n = lane_count<V>;
   [&]<int... I>(std::integer_sequence<int, I...>) {
     low = __builtin_shufflevector(a, b, (I / 2 + I % 2 * n)...);
@@ -42,19 +42,19 @@ FLAME_INLINE void interleave(V a, V b, V& low, V& high) {
 
 // How many numbers one block of four words gives.
 template <class T> inline constexpr int per_block = 16 / static_cast<int>(sizeof(T));
-template <class T> inline constexpr int per_draw = per_block<T> * lanes<u64>;
+template <class T> inline constexpr int per_draw = per_block<T>* lanes<u64>;
 
 FLAME_INLINE f32v uniform01(u32v word) { return convert<float>(as<i32v>(word >> 8)) * 0x1p-24f; }
 FLAME_INLINE f64v uniform01(u64v words) { return convert<double>(as<i64v>(words >> 11)) * 0x1p-53; }
 
-// Number i of the blocks, where f32v c holds the first cosine of each block, then the second of each, and s the sines.
+// Number i of the blocks, where f32v c holds the first cosine of each block, then the second of each, and s
+// the sines.
 [[nodiscard]] constexpr int normal_lane(int i) {
   return i / 4 + i / 2 % 2 * lanes<u64> + i % 2 * lanes<float>;
 }
 
 // All numbers of the blocks, per_draw<T> of them.
-template <class T, bool Normal>
-FLAME_INLINE void draw(u64 key, u64v blocks, T* to) {
+template <class T, bool Normal> FLAME_INLINE void draw(u64 key, u64v blocks, T* to) {
   philox_words w(key, blocks);
   constexpr int half = lanes<u64>;
   if constexpr (!Normal) {
@@ -90,8 +90,7 @@ FLAME_INLINE void draw(u64 key, u64v blocks, T* to) {
 }
 
 // Numbers first, first + 1, ... of the tensor. An element's bits do not depend on where a run begins.
-template <class T, bool Normal>
-FLAME_NOINLINE void draw_run(u64 key, i64 first, T* to, i64 n) {
+template <class T, bool Normal> FLAME_NOINLINE void draw_run(u64 key, i64 first, T* to, i64 n) {
   constexpr i64 width = per_draw<T>;
   i64 skip = first % per_block<T>;  // numbers of the first block that come before
   u64v blocks = splat<u64v>(static_cast<u64>(first / per_block<T>)) + lane_index<u64v>();
@@ -121,8 +120,7 @@ FLAME_NOINLINE void draw_each(u64 key, T* to, i64 n, Index index) {
 }
 
 // a: the key. The numbers' positions are those of the index slot.
-template <class T, bool Normal>
-void random_slot_loop(const step& s, const tile& t) {
+template <class T, bool Normal> void random_slot_loop(const step& s, const tile& t) {
   u64 key = static_cast<u64>(*t.at<i64>(s.a));
   T* to = t.at<T>(s.result);
   i64 pitch = t.columns;
@@ -141,8 +139,7 @@ void random_slot_loop(const step& s, const tile& t) {
 }
 
 // a: the key, b: positions, i64.
-template <class T, bool Normal>
-void random_loop(const step& s, const tile& t) {
+template <class T, bool Normal> void random_loop(const step& s, const tile& t) {
   const i64* index = t.at<i64>(s.b);
   draw_each<T, Normal>(static_cast<u64>(*t.at<i64>(s.a)), t.at<T>(s.result), t.size(s.at),
                        [&](i64 i) { return index[i]; });

@@ -1,29 +1,25 @@
-// The reductions of a group: along the rows of a tile, and over tiles in accumulators that are combined in a fixed order.
+// The reductions of a group: along the rows of a tile, and over tiles in accumulators that are combined in a
+// fixed order.
 #pragma once
 #include <flame/run/host/group_tile.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
-// How two elements become one: written for vectors and for numbers alike. wide is the type in which the few partial
-// results of threads and lanes are combined.
-template <class T>
-struct sum_of {
+// How two elements become one: written for vectors and for numbers alike. wide is the type in which the few
+// partial results of threads and lanes are combined.
+template <class T> struct sum_of {
   using element = T;
   using wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
   static constexpr T neutral = 0;
-  template <class V>
-  FLAME_INLINE static V combine(V a, V b) { return a + b; }
+  template <class V> FLAME_INLINE static V combine(V a, V b) { return a + b; }
 };
-template <class T>
-struct prod_of {
+template <class T> struct prod_of {
   using element = T;
   using wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
   static constexpr T neutral = 1;
-  template <class V>
-  FLAME_INLINE static V combine(V a, V b) { return a * b; }
+  template <class V> FLAME_INLINE static V combine(V a, V b) { return a * b; }
 };
-template <class T>
-struct max_of {
+template <class T> struct max_of {
   using element = T;
   using wide = T;
   static constexpr T neutral = [] {
@@ -32,16 +28,14 @@ struct max_of {
     else
       return static_cast<T>(T{1} << (sizeof(T) * 8 - 1));
   }();
-  template <class V>
-  FLAME_INLINE static V combine(V a, V b) {  // NaN where either is
+  template <class V> FLAME_INLINE static V combine(V a, V b) {  // NaN where either is
     if constexpr (std::is_floating_point_v<T>)
       return a != a ? a : a > b ? a : b;
     else
       return a > b ? a : b;
   }
 };
-template <class T>
-struct min_of {
+template <class T> struct min_of {
   using element = T;
   using wide = T;
   static constexpr T neutral = [] {
@@ -50,8 +44,7 @@ struct min_of {
     else
       return static_cast<T>(~(T{1} << (sizeof(T) * 8 - 1)));
   }();
-  template <class V>
-  FLAME_INLINE static V combine(V a, V b) {
+  template <class V> FLAME_INLINE static V combine(V a, V b) {
     if constexpr (std::is_floating_point_v<T>)
       return a != a ? a : a < b ? a : b;
     else
@@ -62,21 +55,20 @@ struct any_of {
   using element = i32;
   using wide = i32;
   static constexpr i32 neutral = 0;
-  template <class V>
-  FLAME_INLINE static V combine(V a, V b) { return a | b; }
+  template <class V> FLAME_INLINE static V combine(V a, V b) { return a | b; }
 };
 struct all_of {
   using element = i32;
   using wide = i32;
   static constexpr i32 neutral = -1;
-  template <class V>
-  FLAME_INLINE static V combine(V a, V b) { return a & b; }
+  template <class V> FLAME_INLINE static V combine(V a, V b) { return a & b; }
 };
 
 // ---- Rows ----
 
-// n numbers, n at least a vector's width: in four vectors, and these in blocks so that a long row's rounding errors grow
-// with the blocks, not with the elements. `last` tells which lanes of the row's last vector the others have not had.
+// n numbers, n at least a vector's width: in four vectors, and these in blocks so that a long row's rounding
+// errors grow with the blocks, not with the elements. `last` tells which lanes of the row's last vector the
+// others have not had.
 template <class F, any_vector V, any_vector M>
 FLAME_INLINE element_of<V> reduce_long(const element_of<V>* x, i64 n, M last) {
   constexpr i64 w = lane_count<V>, block = 32 * 4 * w;
@@ -119,15 +111,15 @@ FLAME_INLINE void each_row_reduced(const typename F::element* x, i64 rows, i64 c
   using T = element_of<I>;
   if (columns < w) {
     auto first = lane_index<I>() < splat<I>(static_cast<T>(columns));
-    for (i64 r = 0; r < rows; ++r, x += columns) row(r, reduce_short<F, V>(x, columns, (rows - r) * columns, first));
+    for (i64 r = 0; r < rows; ++r, x += columns)
+      row(r, reduce_short<F, V>(x, columns, (rows - r) * columns, first));
   } else {
     auto last = lane_index<I>() >= splat<I>(static_cast<T>(w - columns % w));
     for (i64 r = 0; r < rows; ++r, x += columns) row(r, reduce_long<F, V>(x, columns, last));
   }
 }
 
-template <class F>
-void row_reduce_loop(const step& s, const tile& t) {
+template <class F> void row_reduce_loop(const step& s, const tile& t) {
   using T = typename F::element;
   T* y = t.at<T>(s.result);
   each_row_reduced<F>(t.at<T>(s.a), t.rows, t.columns, [&](i64 r, T v) { y[r] = v; });
@@ -135,8 +127,7 @@ void row_reduce_loop(const step& s, const tile& t) {
 
 // ---- Largest, and where ----
 
-template <class T>
-[[nodiscard]] FLAME_INLINE bool is_nan(T x) {
+template <class T> [[nodiscard]] FLAME_INLINE bool is_nan(T x) {
   if constexpr (std::is_floating_point_v<T>)
     return x != x;
   else
@@ -144,8 +135,7 @@ template <class T>
 }
 
 // NaN is the largest; of equals the first.
-template <class T>
-struct best {
+template <class T> struct best {
   T value = max_of<T>::neutral;
   i64 index = 0;
 
@@ -153,8 +143,7 @@ struct best {
 };
 
 // Where `value`, the largest of them, first stands among n numbers.
-template <class T>
-[[nodiscard]] FLAME_INLINE i64 find(const T* x, i64 n, T value) {
+template <class T> [[nodiscard]] FLAME_INLINE i64 find(const T* x, i64 n, T value) {
   using V = vec<T>;
   constexpr i64 w = lane_count<V>;
   i64 i = 0;
@@ -167,8 +156,7 @@ template <class T>
   return i;
 }
 
-template <class T>
-void row_argmax_loop(const step& s, const tile& t) {
+template <class T> void row_argmax_loop(const step& s, const tile& t) {
   const T* x = t.at<T>(s.a);
   i32* y = t.at<i32>(s.result);
   each_row_reduced<max_of<T>>(x, t.rows, t.columns, [&](i64 r, T v) {
@@ -178,28 +166,29 @@ void row_argmax_loop(const step& s, const tile& t) {
 
 // ---- Columns and totals ----
 
-// Accumulators stand side by side for `period` elements that follow one another in a tile: for a column reduction a
-// multiple of the columns, so that short columns fill whole vectors; for a total any number.
+// Accumulators stand side by side for `period` elements that follow one another in a tile: for a column
+// reduction a multiple of the columns, so that short columns fill whole vectors; for a total any number.
+inline constexpr i64 longest_period = 1024;
 [[nodiscard]] constexpr i64 period_for(reduce_mode mode, i64 columns) {
-  constexpr i64 wanted = 64, longest = 1024;
+  constexpr i64 wanted = 64;
   if (mode == reduce_mode::total || columns == 0) return wanted;
   if (columns >= wanted && columns % register_pad == 0) return columns;
   i64 even = 1;  // so many rows are whole vectors
   while (columns * even % register_pad != 0) ++even;
   i64 rows = even;
   while (columns * rows < wanted) rows += even;
-  return columns * rows <= longest ? columns * rows : columns;
+  return columns * rows <= longest_period ? columns * rows : columns;
 }
 
-template <class F>
-void accumulate_loop(const step& s, const tile& t) {
+template <class F> void accumulate_loop(const step& s, const tile& t) {
   using T = typename F::element;
   using V = vec<T>;
   constexpr i64 w = lane_count<V>;
   const T* x = t.at<T>(s.a);
   T* sum = static_cast<T*>(t.sums[s.reduction]);
   i64 period = t.periods[s.reduction], n = t.count, whole = n / period;
-  auto down = [&](auto count, i64 j) __attribute__((always_inline)) {  // `count` vectors at j, in all whole periods
+  auto down = [&](auto count, i64 j)
+      __attribute__((always_inline)) {  // `count` vectors at j, in all whole periods
     constexpr int k = decltype(count)::value;
     V v[k];
     for (int i = 0; i < k; ++i) v[i] = load<V>(x + j + i * w);
@@ -223,8 +212,7 @@ void accumulate_loop(const step& s, const tile& t) {
   for (; j < n; ++j) sum[j] = F::combine(sum[j], x[j]);
 }
 
-template <class T, reduce_mode Mode>
-void accumulate_argmax_loop(const step& s, const tile& t) {
+template <class T, reduce_mode Mode> void accumulate_argmax_loop(const step& s, const tile& t) {
   const T* x = t.at<T>(s.a);
   auto* sum = static_cast<best<T>*>(t.sums[s.reduction]);
   if constexpr (Mode == reduce_mode::column) {
@@ -241,18 +229,19 @@ void accumulate_argmax_loop(const step& s, const tile& t) {
   }
 }
 
-// What a column or total reduction does beside its step. Partial results stand for `columns` numbers (1 for a total).
+// What a column or total reduction does beside its step. Partial results stand for `columns` numbers (1 for a
+// total).
 struct reduction_code {
   int partial_bytes = 0;
   bool folds = false;  // accumulators are `period` numbers, not `columns`
-  void (*begin)(void* sums, i64 count, i64 first) = nullptr;  // first: the linear index at which the chunk begins
+  void (*begin)(void* sums, i64 count,
+                i64 first) = nullptr;  // first: the linear index at which the chunk begins
   void (*fold)(const void* sums, i64 period, i64 columns, void* partial) = nullptr;
   // Of `chunks` partial results, the next `stride` numbers after the last, the results.
   void (*finish)(const void* partial, i64 stride, i64 chunks, i64 columns, void* result) = nullptr;
 };
 
-template <class F>
-[[nodiscard]] inline reduction_code code_of() {
+template <class F> [[nodiscard]] inline reduction_code code_of() {
   using T = typename F::element;
   using W = typename F::wide;
   auto strided = [](const T* x, i64 stride, i64 count, i64 columns, T* y) {
@@ -279,15 +268,15 @@ template <class F>
   return r;
 }
 
-template <class T>
-[[nodiscard]] inline reduction_code argmax_code() {
+template <class T> [[nodiscard]] inline reduction_code argmax_code() {
   reduction_code r;
   r.partial_bytes = sizeof(best<T>);
   r.begin = [](void* sums, i64 count, i64 first) {
     for (i64 i = 0; i < count; ++i) static_cast<best<T>*>(sums)[i] = {max_of<T>::neutral, first};
   };
   r.fold = [](const void* sums, i64, i64 columns, void* partial) {
-    for (i64 i = 0; i < columns; ++i) static_cast<best<T>*>(partial)[i] = static_cast<const best<T>*>(sums)[i];
+    for (i64 i = 0; i < columns; ++i)
+      static_cast<best<T>*>(partial)[i] = static_cast<const best<T>*>(sums)[i];
   };
   r.finish = [](const void* partial, i64 stride, i64 chunks, i64 columns, void* result) {
     auto* x = static_cast<const best<T>*>(partial);
@@ -311,8 +300,7 @@ struct reduction_loops {
   reduction_code code;
 };
 
-template <class F>
-[[nodiscard]] inline reduction_loops loops_of(reduce_mode mode) {
+template <class F> [[nodiscard]] inline reduction_loops loops_of(reduce_mode mode) {
   if (mode == reduce_mode::row) return {row_reduce_loop<F>, {}};
   return {accumulate_loop<F>, code_of<F>()};
 }
@@ -326,8 +314,7 @@ template <template <class> class F>
     default: return {};
   }
 }
-template <class T>
-[[nodiscard]] inline reduction_loops argmax_loops(reduce_mode mode) {
+template <class T> [[nodiscard]] inline reduction_loops argmax_loops(reduce_mode mode) {
   if (mode == reduce_mode::row) return {row_argmax_loop<T>, {}};
   return {mode == reduce_mode::column ? accumulate_argmax_loop<T, reduce_mode::column>
                                       : accumulate_argmax_loop<T, reduce_mode::total>,

@@ -65,8 +65,9 @@ template <class F> FLAME_INLINE void each_block(const step& s, const tile& t, F 
   if (s.at == level::full) {
     each_block(slot.outer, slot.inner, t.row, t.rows, t.column, t.columns, shifted);
   } else {
+    // Values side by side, one for each row.
     constexpr stride_list none;
-    each_block(slot.outer, none, t.row, s.at == level::row ? t.rows : 1, 0, 1, shifted);
+    each_block(none, s.at == level::row ? slot.outer : none, 0, 1, s.at == level::row ? t.row : 0, t.size(s.at), shifted);
   }
 }
 
