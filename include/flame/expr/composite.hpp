@@ -16,12 +16,16 @@ constexpr auto count(const Like& like, on_axes<Axes...>) {
 
 }  // namespace detail
 
-// mean(x) = sum(x) / count
+// mean(x) = sum(x) / count; over all axes sum(x / count), which ends in one reduction.
 template <operand_type A, axis... Axes>
 constexpr auto mean(const A& x, const Axes&... axes) {
   static_assert(is_floating(dtype_of<element_of<shape_of<A>>>),
                 "flame::mean(x, axes...): the operand must have a floating element type");
-  return sum(x, axes...) / detail::count<element_of<shape_of<A>>>(x, typename detail::reduced<A, Axes...>::type{});
+  auto n = detail::count<element_of<shape_of<A>>>(x, typename detail::reduced<A, Axes...>::type{});
+  if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank)
+    return sum(x / n, axes...);
+  else
+    return sum(x, axes...) / n;
 }
 
 // var(x) = sum((x - mean x)^2) / (count - Correction); 1 as in PyTorch, 0 for norms.
@@ -136,7 +140,7 @@ constexpr auto cross_entropy(const A& logits, const L& label) {
                 "flame::cross_entropy(logits, label): label must have an integer element type");
   using classes = typename axes::type;
   using E = element_of<shape_of<A>>;
-  auto hit = emit<op::equal>(iota<element_of<shape_of<L>>>(classes{}, logits), label);
+  auto hit = emit<op::equal>(label, iota<element_of<shape_of<L>>>(classes{}, logits));
   auto chosen = sum(where(hit, logits, structural_of<E, 0>{}), classes{});
   return mean(logsumexp(logits, classes{}) - chosen);
 }

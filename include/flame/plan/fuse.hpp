@@ -1,0 +1,529 @@
+// Fusion: which nodes become one kernel. Near-linear: one walk from the outputs, groups joined by union-find.
+//
+// Every step has a height, greater than that of every step that reads it; steps of one height do not depend on each
+// other. A node joins the groups of its highest readers, and so joins them with each other, where their iteration
+// spaces fit; else it begins a group one higher. Reductions over trailing axes (rows) may stand between pointwise
+// nodes; other reductions (columns, totals) end a group and join the one that computes their operand.
+#pragma once
+#include <flame/graph/graph.hpp>
+#include <flame/plan/group.hpp>
+
+namespace flame {
+
+// How a node's value comes to be.
+enum class making : u8 {
+  dead,
+  leaf,       // given
+  immediate,  // constant, extent, iota: made where it is read
+  uniform,    // a scalar's arithmetic: made where it is read
+  alias,      // permute, broadcast: for an elementwise reader the same value; else a view, or a copy
+  view,       // rename, split, merge, slice: the operand's memory under other axes
+  fused,      // pointwise or a reduction: part of a group
+  library,    // a step of its own
+  call,       // a step of its own; its results are views
+};
+
+// Part of a fused step's result for each node.
+struct fused_step {
+  bool library = false;  // else a group
+  bool call = false;
+  int node = -1;         // library, call; or what a copy copies
+  group code;
+  int height = 0;
+};
+
+struct fusion {
+  list<fused_step> steps;  // operands before readers
+  list<u8> stored;         // by node: some step writes it to memory of its own
+  list<making> how;        // by node
+};
+
+namespace fusing {
+
+[[nodiscard]] constexpr bool is_pointwise(const graph& g, int n) {
+  return is_elementwise(g[n].code) || kind_of(g[n].code) == op_kind::random;
+}
+[[nodiscard]] constexpr bool is_reduction(const graph& g, int n) { return kind_of(g[n].code) == op_kind::reduction; }
+
+// The value that an elementwise reader means: order and repetition of axes are the iteration space's affair.
+[[nodiscard]] constexpr int meant(const graph& g, int n) {
+  while (g.is(n, op::permute) || g.is(n, op::broadcast)) n = g.arg(n, 0);
+  return n;
+}
+[[nodiscard]] constexpr bool equal_sets(const tensor_type& a, const tensor_type& b) {
+  return a.rank == b.rank && within(a, b);
+}
+[[nodiscard]] constexpr tensor_type minus(const tensor_type& a, const tensor_type& b) {
+  tensor_type r;
+  for (int i = 0; i < a.rank; ++i)
+    if (!b.has(a.axes[i])) r.push(a.axes[i]);
+  return r;
+}
+
+// True if the axes of `last` are the last of t.
+[[nodiscard]] constexpr bool trailing(const tensor_type& t, const tensor_type& last) {
+  for (int i = 0; i < t.rank; ++i)
+    if (last.has(t.axes[i]) != (i >= t.rank - last.rank)) return false;
+  return true;
+}
+
+// What the members of a group have in common.
+struct space {
+  tensor_type all;      // the iteration space
+  tensor_type inner;    // rows: the trailing axes that are reduced in the middle
+  tensor_type columns;  // what column reductions sum over
+  bool has_inner = false, has_columns = false;
+};
+
+// The space of two groups that become one.
+[[nodiscard]] constexpr bool join(const space& a, const space& b, space& out) {
+  if (a.has_inner && b.has_inner && !equal_sets(a.inner, b.inner)) return false;
+  if (a.has_columns && b.has_columns && !equal_sets(a.columns, b.columns)) return false;
+  out = a.has_inner || !b.has_inner ? a : b;
+  if (a.has_columns || b.has_columns) out.columns = a.has_columns ? a.columns : b.columns, out.has_columns = true;
+  if (!equal_sets(a.all, b.all)) {
+    // The smaller one must live on the rows of the larger one.
+    const space &large = a.all.rank > b.all.rank ? a : b, &small = a.all.rank > b.all.rank ? b : a;
+    if (small.has_inner || small.has_columns || small.all.rank == 0) return false;
+    tensor_type rest = minus(large.all, small.all);
+    if (large.has_inner ? !equal_sets(rest, large.inner) : !trailing(large.all, rest)) return false;
+    if (small.all.rank + rest.rank != large.all.rank) return false;
+    out.all = large.all, out.inner = rest, out.has_inner = true;
+  }
+  if (out.has_inner && out.has_columns && !equal_sets(minus(out.all, out.inner), out.columns)) return false;
+  return true;
+}
+
+struct state {
+  const graph& g;
+  list<making> how;
+  list<list<int>> readers;  // by node; an elementwise reader of an alias reads what is meant
+  list<u8> output, row, waiting;
+  list<int> group_of, height;  // by node; height of a fused node is its group's
+  list<space> spaces;          // by group
+  list<int> parent, group_height;
+
+  constexpr int find(int q) {
+    while (parent[q] != q) q = parent[q] = parent[parent[q]];
+    return q;
+  }
+  constexpr int found(const space& s, int at) {
+    spaces.push(s);
+    group_height.push(at);
+    return parent.push(parent.size());
+  }
+
+  constexpr explicit state(const graph& graph_) : g(graph_) {
+    const int n = g.size();
+    how.resize(n, making::dead);
+    readers.resize(n);
+    output.resize(n, 0), row.resize(n, 0), waiting.resize(n, 0);
+    group_of.resize(n, -1), height.resize(n, 0);
+    list<u8> alive;
+    alive.resize(n, 0);
+    for (int o : g.outputs) alive[o] = output[o] = 1;
+    for (int i = n - 1; i >= 0; --i)
+      if (alive[i])
+        for (int k = 0; k < g[i].arg_count; ++k) alive[g.arg(i, k)] = 1;
+    for (int i = 0; i < n; ++i)
+      if (alive[i]) how[i] = making_of(i);
+    for (int i = 0; i < n; ++i) {
+      if (!alive[i]) continue;
+      bool computes = how[i] == making::fused || how[i] == making::uniform;
+      for (int k = 0; k < g[i].arg_count; ++k) {
+        int a = computes ? meant(g, g.arg(i, k)) : g.arg(i, k);
+        if (readers[a].empty() || readers[a].back() != i) readers[a].push(i);
+      }
+    }
+    for (int i = 0; i < n; ++i)
+      if (how[i] == making::fused && is_reduction(g, i)) row[i] = is_row(i);
+  }
+
+  constexpr making making_of(int n) const {
+    switch (g[n].code) {
+      case op::leaf: return making::leaf;
+      case op::constant: case op::extent: case op::iota: return making::immediate;
+      case op::permute: case op::broadcast: return making::alias;
+      case op::rename: case op::split: case op::merge: case op::slice: case op::result: return making::view;
+      case op::call: return making::call;
+      default: break;
+    }
+    if (is_pointwise(g, n)) return g.type(n).rank == 0 ? making::uniform : making::fused;
+    return is_reduction(g, n) ? making::fused : making::library;
+  }
+
+  // The reduced axes are the operand's last, and something is left, or the result comes back to the operand's axes.
+  constexpr bool is_row(int n) const {
+    const tensor_type& t = g.type(g.arg(n, 0));
+    tensor_type over = reduced_by(n);
+    if (!trailing(t, over)) return false;
+    if (over.rank < t.rank) return true;
+    list<int> walk;
+    walk.push(n);
+    for (int i = 0; i < walk.size() && i < 32; ++i)
+      for (int r : readers[walk[i]]) {
+        if (how[r] == making::fused && equal_sets(g.type(r), t)) return true;
+        if (how[r] == making::uniform && !walk.has(r)) walk.push(r);
+      }
+    return false;
+  }
+  constexpr tensor_type reduced_by(int n) const {
+    tensor_type r;
+    for (int k = 0; k < g[n].axis_count; ++k) r.push(g.axis(n, k));
+    return r;
+  }
+  constexpr space space_of(int n) const {
+    space s;
+    s.all = is_reduction(g, n) ? g.type(g.arg(n, 0)) : g.type(n);
+    if (is_reduction(g, n)) {
+      tensor_type over = reduced_by(n);
+      if (row[n])
+        s.inner = over, s.has_inner = true;
+      else if (over.rank < s.all.rank)
+        s.columns = over, s.has_columns = true;
+    }
+    return s;
+  }
+
+  // What reader r asks of the height of what it reads, if they do not share a step.
+  constexpr int above(int r) {
+    if (how[r] == making::view || how[r] == making::alias || how[r] == making::uniform) return height[r];
+    return (how[r] == making::fused ? group_height[find(group_of[r])] : height[r]) + 1;
+  }
+
+  constexpr void run() {
+    for (int n = g.size() - 1; n >= 0; --n) {
+      if (how[n] == making::dead) continue;
+      if (how[n] == making::fused && is_reduction(g, n) && !row[n]) {
+        height[n] = 0;
+        for (int r : readers[n]) raise(height[n], waiting[r] ? height[r] + 1 : above(r));
+        int operand = meant(g, g.arg(n, 0));
+        if (how[operand] == making::fused && equal_sets(g.type(operand), g.type(g.arg(n, 0))))
+          waiting[n] = 1;  // for the group that computes its operand
+        else
+          group_of[n] = found(space_of(n), height[n]);
+        continue;
+      }
+      if (how[n] != making::fused) {
+        for (int r : readers[n]) raise(height[n], above(r));
+        continue;
+      }
+      while (!settle(n)) {
+      }
+    }
+    for (int n = 0; n < g.size(); ++n)
+      if (how[n] == making::fused && is_reduction(g, n) && !row[n]) share(n);
+  }
+  // A column sum of what is in memory joins a group that reads it too.
+  constexpr void share(int n) {
+    int operand = meant(g, g.arg(n, 0)), own = find(group_of[n]);
+    if (how[operand] == making::fused || how[operand] == making::immediate) return;
+    for (int r : readers[operand]) {
+      if (how[r] != making::fused || find(group_of[r]) == own) continue;
+      int q = find(group_of[r]);
+      space wider;
+      if (group_height[q] < group_height[own] || !equal_sets(spaces[q].all, spaces[own].all)) continue;
+      if (!join(spaces[q], spaces[own], wider) || (wider.has_inner && batched(n))) continue;
+      parent[own] = q;
+      spaces[q] = wider;
+      return;
+    }
+  }
+  static constexpr void raise(int& h, int to) {
+    if (to > h) h = to;
+  }
+
+  // Finds the group of node n; false if a waiting reader had to be given a group of its own first.
+  constexpr bool settle(int n) {
+    int need = 0, top = -1;
+    for (int r : readers[n]) {
+      bool shares = how[r] == making::fused && !waiting[r];
+      int want = waiting[r] ? height[r] : shares ? group_height[find(group_of[r])] : above(r);
+      raise(need, want);
+      if (shares) raise(top, want);
+    }
+    space s = space_of(n);
+    list<int> joined;
+    bool joins = top >= 0 && top == need;
+    if (joins)
+      for (int r : readers[n]) {
+        if (how[r] != making::fused || waiting[r]) continue;
+        int q = find(group_of[r]);
+        if (group_height[q] != need || joined.has(q)) continue;
+        space wider;
+        if (!join(s, spaces[q], wider)) {
+          joins = false;
+          break;
+        }
+        s = wider;
+        joined.push(q);
+      }
+    if (!joins) {
+      s = space_of(n);
+      joined.clear();
+      if (top == need && top >= 0) ++need;
+    }
+    for (int r : readers[n]) {
+      if (!waiting[r]) continue;
+      space wider;
+      if (need >= height[r] && equal_sets(space_of(r).all, s.all) && join(s, space_of(r), wider) &&
+          !(wider.has_inner && batched(r))) {
+        s = wider;
+        continue;
+      }
+      waiting[r] = 0;
+      group_of[r] = found(space_of(r), height[r]);
+      return false;
+    }
+    int q = joined.empty() ? found(s, need) : joined[0];
+    for (int i = 1; i < joined.size(); ++i) parent[joined[i]] = q;
+    spaces[q] = s;
+    group_of[n] = q;
+    for (int r : readers[n])
+      if (waiting[r]) waiting[r] = 0, group_of[r] = q;
+    return true;
+  }
+
+  // Kept axes stand before a reduced one.
+  constexpr bool batched(int n) const { return batch_of(g.type(g.arg(n, 0)), reduced_by(n)).rank > 0; }
+  static constexpr tensor_type batch_of(const tensor_type& t, const tensor_type& over) {
+    tensor_type b;
+    int last = -1;
+    for (int i = 0; i < t.rank; ++i)
+      if (over.has(t.axes[i])) last = i;
+    for (int i = 0; i < last; ++i)
+      if (!over.has(t.axes[i])) b.push(t.axes[i]);
+    return b;
+  }
+};
+
+// Instructions of one group: members in topological order, what they read as slots.
+struct writer {
+  state& s;
+  const graph& g;
+  group code;
+  list<int> value;        // by node: its instruction, or -1
+  list<int> written;      // nodes whose `value` is set
+
+  constexpr int slot(slot_kind kind, dtype element, int node) {
+    group_slot wanted{kind, element, node};
+    int at = code.slots.find(wanted);
+    return at >= 0 ? at : code.slots.push(wanted);
+  }
+  constexpr level level_of(int n) const {
+    const tensor_type& t = g.type(n);
+    if (t.rank == 0) return level::uniform;
+    if (code.inner.empty() || !rows) return level::full;
+    for (const axis_info* a : code.inner)
+      if (t.has(a)) return level::full;
+    return level::row;
+  }
+  bool rows = false;
+
+  constexpr int add(int n, const instruction& i) {
+    value[n] = code.body.push(i);
+    written.push(n);
+    return value[n];
+  }
+  // The instruction whose value is what n means; loads, numbers and scalars are made on the way.
+  constexpr int use(int n) {
+    n = meant(g, n);
+    if (value[n] >= 0) return value[n];
+    instruction i;
+    i.at = level_of(n);
+    switch (s.how[n]) {
+      case making::immediate:
+        i.code = code_load;
+        i.element = compute_type(g.type(n).element);
+        i.a = slot(g.is(n, op::iota) ? slot_kind::index : slot_kind::uniform, g.type(n).element, n);
+        return add(n, i);
+      case making::uniform: return compute(n);
+      default:
+        i.code = code_load;
+        i.element = compute_type(g.type(n).element);
+        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, g.type(n).element, n);
+        return add(n, i);
+    }
+  }
+  constexpr int compute(int n) {
+    instruction i;
+    const node& o = g[n];
+    i.code = static_cast<u8>(o.code);
+    i.at = level_of(n);
+    dtype element = o.arg_count ? g.type(g.arg(n, o.code == op::where ? 1 : 0)).element : g.type(n).element;
+    i.element = compute_type(o.code == op::cast ? g.type(n).element : element);
+    if (kind_of(o.code) == op_kind::random) {
+      i.element = compute_type(g.type(n).element);
+      i.a = use(g.arg(n, 0));
+      instruction index;
+      index.code = code_load;
+      index.element = dtype::int64;
+      index.at = i.at;
+      index.a = slot(slot_kind::index, dtype::int64, n);
+      i.b = code.body.push(index);
+    } else {
+      int in[3] = {-1, -1, -1};
+      for (int k = 0; k < o.arg_count; ++k) in[k] = use(g.arg(n, k));
+      i.a = in[0], i.b = in[1], i.c = in[2];
+    }
+    if (is_reduction(g, n)) {
+      const tensor_type& t = g.type(g.arg(n, 0));
+      i.reduce = s.row[n] ? reduce_mode::row : o.axis_count == t.rank ? reduce_mode::total : reduce_mode::column;
+      i.at = s.row[n] ? level::row : level::full;
+    }
+    return add(n, i);
+  }
+  constexpr void store(int n) {
+    instruction i;
+    i.code = code_store;
+    i.element = compute_type(g.type(n).element);
+    i.b = use(n);
+    i.at = code.body[i.b].at;
+    i.reduce = code.body[i.b].reduce == reduce_mode::row ? reduce_mode::none : code.body[i.b].reduce;
+    i.a = slot(slot_kind::output, g.type(n).element, n);
+    code.body.push(i);
+  }
+  constexpr void clear() {
+    for (int n : written) value[n] = -1;
+    written.clear();
+    code = group{};
+  }
+  constexpr void axes(const space& sp) {
+    rows = sp.has_inner;
+    tensor_type outer = sp.all, batch;
+    if (sp.has_inner) {
+      outer = minus(sp.all, sp.inner);
+      for (int i = 0; i < sp.inner.rank; ++i) code.inner.push(sp.inner.axes[i]);
+    } else if (sp.has_columns) {
+      batch = state::batch_of(sp.all, sp.columns);
+      tensor_type kept = minus(minus(sp.all, sp.columns), batch);
+      outer = tensor_type{};
+      for (int i = 0; i < sp.all.rank; ++i)
+        if (sp.columns.has(sp.all.axes[i])) outer.push(sp.all.axes[i]);
+      for (int i = 0; i < kept.rank; ++i) code.inner.push(kept.axes[i]);
+    } else if (outer.rank > 0) {
+      code.inner.push(outer.axes[outer.rank - 1]);
+      --outer.rank;
+    }
+    for (int i = 0; i < batch.rank; ++i) code.batch.push(batch.axes[i]);
+    for (int i = 0; i < outer.rank; ++i) code.outer.push(outer.axes[i]);
+  }
+};
+
+}  // namespace fusing
+
+// The graph as steps. Every output has memory of its own.
+[[nodiscard]] constexpr fusion fuse(const graph& g) {
+  fusing::state s(g);
+  s.run();
+  fusion f;
+  const int n = g.size();
+  f.stored.resize(n, 0);
+  f.how = s.how;
+
+  // What must be in memory: outputs, and what another step reads. A view is its operand's memory.
+  list<u8> memory;
+  memory.resize(n, 0);
+  // Another order of a fused value that is an output: its group writes it in that order.
+  auto reordered = [&](int i) {
+    return s.output[i] && g.is(i, op::permute) && s.how[fusing::meant(g, i)] == making::fused &&
+           g.type(fusing::meant(g, i)).rank == g.type(i).rank;
+  };
+  for (int i = n - 1; i >= 0; --i) {
+    if (s.how[i] == making::dead) continue;
+    bool needs = s.output[i] != 0;
+    for (int r : s.readers[i]) {
+      if (s.how[r] == making::library || s.how[r] == making::call) needs = true;
+      if ((s.how[r] == making::view || s.how[r] == making::alias) && memory[r] && !reordered(r)) needs = true;
+      if (s.how[r] == making::fused && s.how[i] == making::fused && s.find(s.group_of[r]) != s.find(s.group_of[i]))
+        needs = true;
+      if (s.how[r] == making::fused && s.how[i] != making::immediate && s.how[i] != making::uniform &&
+          s.how[i] != making::fused)
+        needs = true;
+      if (s.how[r] == making::uniform && s.how[i] != making::immediate && s.how[i] != making::uniform) needs = true;
+    }
+    memory[i] = needs;
+  }
+  // Copies: values without a step that must stand in memory after all.
+  auto copies = [&](int i) {
+    if (!memory[i] || reordered(i)) return false;
+    if (s.how[i] == making::immediate || s.how[i] == making::uniform) return true;
+    if (g.is(i, op::broadcast)) return true;
+    return s.output[i] && (s.how[i] == making::leaf || s.how[i] == making::alias || s.how[i] == making::view);
+  };
+
+  list<list<int>> members;
+  members.resize(s.spaces.size());
+  list<list<int>> orders;
+  orders.resize(s.spaces.size());
+  for (int i = 0; i < n; ++i) {
+    if (s.how[i] == making::fused) members[s.find(s.group_of[i])].push(i);
+    if (reordered(i)) orders[s.find(s.group_of[fusing::meant(g, i)])].push(i);
+  }
+
+  fusing::writer w{s, g, {}, {}, {}};
+  w.value.resize(n, -1);
+  list<fused_step> unordered;
+  for (int q = 0; q < members.size(); ++q) {
+    if (members[q].empty()) continue;
+    w.axes(s.spaces[q]);
+    for (int i : members[q])
+      if (w.value[i] < 0) w.compute(i);
+    for (int i : members[q])
+      if (memory[i]) w.store(i), f.stored[i] = 1;
+    for (int i : orders[q]) w.store(i), f.stored[i] = 1;
+    fused_step step;
+    step.node = members[q].back();
+    step.height = s.group_height[q];
+    step.code = w.code;
+    unordered.push(step);
+    w.clear();
+  }
+  for (int i = 0; i < n; ++i) {
+    fused_step step;
+    step.node = i;
+    step.height = s.height[i];
+    if (s.how[i] == making::library || s.how[i] == making::call) {
+      step.library = s.how[i] == making::library, step.call = s.how[i] == making::call;
+      f.stored[i] = step.library;
+      unordered.push(step);
+    } else if (copies(i)) {
+      fusing::space sp;
+      sp.all = g.type(i);
+      w.axes(sp);
+      if (s.how[i] == making::leaf || s.how[i] == making::view || g.is(i, op::permute)) {
+        instruction load;  // the view itself is what the copy reads
+        load.code = code_load;
+        load.element = compute_type(g.type(i).element);
+        load.at = w.level_of(i);
+        load.a = w.slot(g.type(i).rank == 0 ? slot_kind::uniform : slot_kind::input, g.type(i).element, i);
+        w.add(i, load);
+      }
+      int from = w.value[i] >= 0 ? w.value[i] : w.use(i);
+      instruction store;
+      store.code = code_store;
+      store.element = compute_type(g.type(i).element);
+      store.at = w.code.body[from].at;
+      store.a = w.slot(slot_kind::output, g.type(i).element, i);
+      store.b = from;
+      w.code.body.push(store);
+      step.code = w.code;
+      f.stored[i] = s.how[i] == making::leaf || s.how[i] == making::view || g.is(i, op::permute) ? 0 : 1;
+      unordered.push(step);
+      w.clear();
+    }
+  }
+  // By height, from the highest; steps of one height in the order of their nodes.
+  int highest = 0;
+  for (const fused_step& step : unordered) fusing::state::raise(highest, step.height);
+  list<list<int>> by_height;
+  by_height.resize(highest + 1);
+  for (int i = 0; i < unordered.size(); ++i) by_height[unordered[i].height].push(i);
+  for (int h = highest; h >= 0; --h) {
+    sort(by_height[h], [&](int a, int b) { return unordered[a].node < unordered[b].node; });
+    for (int i : by_height[h]) f.steps.push(unordered[i]);
+  }
+  return f;
+}
+
+}  // namespace flame
