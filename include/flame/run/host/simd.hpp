@@ -78,6 +78,8 @@ template <any_vector V> FLAME_INLINE void store_first(element_of<V>* p, int n, V
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
 
+template <any_vector V> FLAME_INLINE element_of<V> lane(V v, int i) { return v[i]; }
+
 // ---- Conversion ----
 
 // The same bits as another type of vector of the same size.
