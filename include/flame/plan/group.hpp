@@ -4,7 +4,7 @@
 // element of the space), row (one for each (batch, outer), the same along inner), uniform (one for the group, known
 // before it starts). Reductions read full values: `row` reduces inner and gives a row value that later instructions
 // use; `column` reduces outer and gives one value for each (batch, inner); `total` reduces outer and inner and gives
-// one value for each batch. Column and total results can only be stored. A row group has an empty batch; a map has
+// one value for each batch; of a row value it reduces outer alone (the mean of a loss over its rows). Column and total results can only be stored. A row group has an empty batch; a map has
 // neither batch nor reductions, and its axes are outer and inner as suits the executor.
 #pragma once
 #include <flame/base/list.hpp>

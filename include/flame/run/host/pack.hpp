@@ -1,4 +1,5 @@
-// Panels of a matrix, for the sweep: how its columns are cut, and their rearrangement so that they are read in order.
+// Panels of a matrix, for the sweep: how its columns are cut, and their rearrangement so that they are read
+// in order.
 #pragma once
 #include <flame/run/host/sweep.hpp>
 #include <flame/type/dtype.hpp>
@@ -6,12 +7,10 @@
 namespace flame::host::inline FLAME_HOST_ISA {
 
 // What products of an element type are computed in.
-template <class E>
-using computed = std::conditional_t<std::is_same_v<E, double>, double, float>;
+template <class E> using computed = std::conditional_t<std::is_same_v<E, double>, double, float>;
 
 // Columns cut into as few panels as they fit, of widths that differ by a vector at most.
-template <class T>
-struct panel_layout {
+template <class T> struct panel_layout {
   static constexpr int lanes = simd::lanes<T>;
   i64 columns, vectors, count, narrow, wide;
 
@@ -35,21 +34,21 @@ struct panel_layout {
 };
 
 // The first n numbers, converted, in a vector; zeros after them.
-template <class V, class E>
-FLAME_INLINE V gather_row(const E* from, i64 n) {
+template <class V, class E> FLAME_INLINE V read_vector(const E* from, i64 n) {
   if constexpr (std::is_same_v<E, simd::element_of<V>>) {
     if (n >= simd::lane_count<V>) return simd::load<V>(from);
     return n > 0 ? simd::load_first(from, static_cast<int>(n), V{}) : V{};
   } else {
     V v{};
-    for (int i = 0; i < simd::lane_count<V> && i < n; ++i) v[i] = static_cast<simd::element_of<V>>(static_cast<float>(from[i]));
+    for (int i = 0; i < simd::lane_count<V> && i < n; ++i)
+      v[i] = static_cast<simd::element_of<V>>(static_cast<float>(from[i]));
     return v;
   }
 }
 
-// x as a square matrix, transposed: log2 of its size times, rows are interleaved with those half the matrix below.
-template <simd::any_vector V>
-FLAME_INLINE void transpose(V (&x)[simd::lane_count<V>]) {
+// x as a square matrix, transposed: log2 of its size times, rows are interleaved with those half the matrix
+// below.
+template <simd::any_vector V> FLAME_INLINE void transpose(V (&x)[simd::lane_count<V>]) {
   constexpr int n = simd::lane_count<V>;
   for (int stage = 1; stage < n; stage *= 2) {
     V y[n];
@@ -67,17 +66,23 @@ FLAME_INLINE void transpose(V (&x)[simd::lane_count<V>]) {
   }
 }
 
+// Numbers at from[offsets[i]], converted.
+template <class T, class E>
+void widen(const E* from, const i64* offsets, i64 n, T* to) {
+  for (i64 i = 0; i < n; ++i) to[i] = static_cast<T>(from[offsets[i]]);
+}
+
 [[nodiscard]] inline bool consecutive(const i64* offsets, i64 n) {
   bool all = true;
   for (i64 i = 1; i < n; ++i) all &= offsets[i] - offsets[i - 1] == 1;
   return all;
 }
 
-// Panel i of the matrix b[rows[p] + columns[j]], p < depth, to `to`: its rows one after another, zeros where columns
-// are missing.
+// Panel i of the matrix b[rows[p] + columns[j]], p < depth, to `to`: its rows one after another, zeros where
+// columns are missing.
 template <class T, class E>
-FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const E* b, const i64* rows, const i64* columns,
-                         T* to) {
+FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const E* b, const i64* rows,
+                         const i64* columns, T* to) {
   using V = simd::vec<T>;
   constexpr i64 lanes = simd::lanes<T>;
   const i64 width = layout.width(i), first = layout.first(i);
@@ -86,14 +91,14 @@ FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const 
   if (consecutive(columns, valid)) {
     for (i64 p = 0; p < depth; ++p, to += width)
       for (i64 j = 0; j < width; j += lanes)
-        simd::store<V>(to + j, gather_row<V>(b + rows[p] + columns[0] + j, valid - j));
+        simd::store<V>(to + j, read_vector<V>(b + rows[p] + columns[0] + j, valid - j));
   } else if (consecutive(rows, depth)) {
     for (i64 p = 0; p < depth; p += lanes)
       for (i64 j = 0; j < width; j += lanes) {
         V x[lanes];
 #pragma GCC unroll 16
         for (i64 l = 0; l < lanes; ++l)
-          x[l] = j + l < valid ? gather_row<V>(b + rows[p] + columns[j + l], depth - p) : V{};
+          x[l] = j + l < valid ? read_vector<V>(b + rows[p] + columns[j + l], depth - p) : V{};
         transpose<V>(x);
         T* at = to + p * width + j;
         if (depth - p >= lanes) {
@@ -105,8 +110,7 @@ FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const 
       }
   } else {
     for (i64 p = 0; p < depth; ++p, to += width)
-      for (i64 j = 0; j < width; ++j)
-        to[j] = j < valid ? static_cast<T>(b[rows[p] + columns[j]]) : T{};
+      for (i64 j = 0; j < width; ++j) to[j] = j < valid ? static_cast<T>(b[rows[p] + columns[j]]) : T{};
   }
 }
 

@@ -5,23 +5,26 @@
 
 namespace flame::host {
 
-// Who holds a buffer. The same use twice on one thread at one time would be the same memory, so that what calls
-// something else holds a use of its own.
+// Who holds a buffer: one thread asking twice for one use gets the same memory, so that what works on behalf of
+// something else has uses of its own.
 enum class scratch_use : u8 {
-  packed,          // an operand, rearranged: of the thread that starts a product, read by all that work on it
-  partial,         // sums that are not yet the result: of that thread too
-  weights,         // of a convolution: as packed
-  offsets,         // addresses of rows and columns: of that thread too
-  result,          // a gradient of a convolution's weights, before it is rounded: of that thread too
-  own_offsets,     // from here on: of each thread that works
-  own_operand,
-  own_packed,
-  own_panels,
-  own_image,
+  // Of the thread that starts an operation, and read or written by all that work on it.
+  operand,
+  sums,
+  weights,
+  gradient,
+  // Of each thread that works.
+  block_offsets,
+  block_panels,
+  block_packed,
+  block_numbers,
+  block_sums,
+  finish_offsets,
+  batch_offsets,
+  image,
+  image_offsets,
   count
 };
-
-namespace detail {
 
 struct scratch_buffer {
   static constexpr std::align_val_t alignment{64};
@@ -36,7 +39,7 @@ struct scratch_buffer {
   void* reserve(i64 wanted) {
     if (wanted > bytes) {
       ::operator delete(memory, alignment);
-      memory = nullptr, bytes = 0;  // whatever the next line throws
+      memory = nullptr, bytes = 0;  // should there be no more memory
       memory = ::operator new(static_cast<unsigned long>(wanted), alignment);
       bytes = wanted;
     }
@@ -49,12 +52,10 @@ inline void* reserve_scratch(scratch_use use, i64 bytes) {
   return buffers[static_cast<int>(use)].reserve(bytes);
 }
 
-}  // namespace detail
-
 // At least `count` elements, uninitialised, aligned to 64 bytes; valid until this thread asks for the same use again.
 template <class T>
 [[nodiscard]] T* scratch(scratch_use use, i64 count) {
-  return static_cast<T*>(detail::reserve_scratch(use, count * static_cast<i64>(sizeof(T))));
+  return static_cast<T*>(reserve_scratch(use, count * static_cast<i64>(sizeof(T))));
 }
 
 }  // namespace flame::host

@@ -1,15 +1,17 @@
 // The inner loops of every product of matrices: tiles of sums in registers, and their sweep over a block.
 //
 // C(i, j) (+)= sum over p of A(i, p) B(p, j). A is read one number at a time through two tables of offsets,
-// a[rows[i] + columns[p]], so that a transposed matrix, several axes at once or the windows of a convolution are
-// read where they lie. B is read in vectors from panels, columns side by side. Each C(i, j) is one running sum over
-// p, whatever tile it falls in: how the rows and columns are dealt out to threads does not change a bit.
+// a[rows[i] + columns[p]], so that a transposed matrix, several axes at once or the windows of a convolution
+// are read where they lie. B is read in vectors from panels, columns side by side. Each C(i, j) is one
+// running sum over p, whatever tile it falls in: how the rows and columns are dealt out to threads does not
+// change a bit.
 #pragma once
 #include <flame/run/host/simd.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
-// The largest tile whose sums, one row of B and one number of A fit the registers: 8 by 3 vectors of 32, 4 by 3 of 16.
+// The largest tile whose sums, one row of B and one number of A fit the registers: 8 by 3 vectors of 32, 4 by
+// 3 of 16.
 #if FLAME_VECTOR_BYTES == 64 || defined(__aarch64__)
 inline constexpr int tile_rows = 8;
 #else
@@ -21,8 +23,7 @@ inline constexpr int tile_vectors = 3;
 inline constexpr i64 depth_block = 256;
 
 // Columns [first, first + width) of B and C.
-template <class T>
-struct panel {
+template <class T> struct panel {
   const T* b = nullptr;  // B(p, first), then B(p + 1, first) `stride` further
   i64 stride = 0;
   i64 first = 0;
@@ -33,8 +34,8 @@ struct panel {
 namespace detail {
 
 template <class T, int Rows, int Vectors>
-FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_columns, const panel<T>& columns, T* c,
-                         const i64* c_rows, int rows, bool add) {
+FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_columns,
+                         const panel<T>& columns, T* c, const i64* c_rows, int rows, bool add) {
   using V = simd::vec<T>;
   constexpr int lanes = simd::lanes<T>;
   const T* row[Rows];
@@ -78,18 +79,22 @@ FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_
 }
 
 template <class T>
-using tile_function = void (*)(i64, const T*, const i64*, const i64*, const panel<T>&, T*, const i64*, int, bool);
+using tile_function = void (*)(i64, const T*, const i64*, const i64*, const panel<T>&, T*, const i64*, int,
+                               bool);
 
 template <class T, int Rows>
-inline constexpr tile_function<T> tiles_of[tile_vectors] = {&tile<T, Rows, 1>, &tile<T, Rows, 2>, &tile<T, Rows, 3>};
+inline constexpr tile_function<T> tiles_of[tile_vectors] = {&tile<T, Rows, 1>, &tile<T, Rows, 2>,
+                                                            &tile<T, Rows, 3>};
 
 }  // namespace detail
 
-// Multiplies `rows` rows by `count` panels over `depth`, storing to C or adding to it: C(i, j) is c[c_rows[i] + j].
+// Multiplies `rows` rows by `count` panels over `depth`, storing to C or adding to it: C(i, j) is c[c_rows[i]
+// + j].
 template <class T>
-void sweep(i64 depth, const T* a, const i64* a_rows, i64 rows, const i64* a_columns, const panel<T>* panels, i64 count,
-           T* c, const i64* c_rows, bool add) {
-  constexpr i64 cache = 192 * 1024 / static_cast<i64>(sizeof(T));  // numbers of B that are kept while A passes by
+void sweep(i64 depth, const T* a, const i64* a_rows, i64 rows, const i64* a_columns, const panel<T>* panels,
+           i64 count, T* c, const i64* c_rows, bool add) {
+  constexpr i64 cache =
+      192 * 1024 / static_cast<i64>(sizeof(T));  // numbers of B that are kept while A passes by
   for (i64 first = 0, past; first < count; first = past) {
     i64 held = 0;
     for (past = first; past < count && (past == first || held <= cache); ++past)

@@ -1,0 +1,205 @@
+// Products of matrices, C (+)= A B, on all cores.
+//
+// How the work is cut follows from extents and strides alone, and every sum runs in one order: the number of threads
+// changes no bit of the result.
+#pragma once
+#include <flame/base/error.hpp>
+#include <flame/run/host/dots.hpp>
+#include <flame/run/host/product.hpp>
+#include <flame/run/host/threads.hpp>
+
+namespace flame::host::inline FLAME_HOST_ISA {
+
+namespace detail {
+
+// The tasks of a product over panels [first, past) and p in [start, stop), or over all p where it is split.
+template <class E>
+void run_tasks(const product<E>& x, const panel_layout<computed<E>>& layout, const product_cut& by, i64 first, i64 past,
+               i64 start, i64 stop, const computed<E>* packed, computed<E>* sums) {
+  using T = computed<E>;
+  const i64 m = x.m.size(), n = x.n.size();
+  const i64 row_parts = ceil_div(m, by.rows), panel_parts = ceil_div(past - first, by.panels);
+  const i64 width = layout.first(past) - layout.first(first);
+  parallel_for(by.splits * row_parts * panel_parts, [&](i64 task) {
+    const i64 split = task / (row_parts * panel_parts), row = task / panel_parts % row_parts * by.rows;
+    const i64 panel = first + task % panel_parts * by.panels;
+    block_worker<E> worker(x, layout, by.source, row, std::min(by.rows, m - row), panel,
+                           std::min(by.panels, past - panel));
+    if (sums)
+      worker.into_sums();
+    else
+      worker.into_result(row);
+    T* c = sums ? sums + (split * m + row) * n : as_sums(x.c);
+    const i64 begin = start + split * by.split_depth, end = std::min(begin + by.split_depth, stop);
+    for (i64 p = begin; p < end; p += depth_block) {
+      const i64 depth = std::min(depth_block, end - p);
+      worker.at_depth(p, depth);
+      if (by.source == panel_source::shared)
+        worker.take_panels(packed + (p - start) * width, first);
+      else
+        worker.make_panels(x.b);
+      worker.run(x.a, c, p > begin || start > 0 || (!sums && x.accumulate));
+    }
+  });
+}
+
+// As much of B at a time as the caches of all cores hold: packed by all, then read by all.
+template <class E>
+void run_shared(const product<E>& x, const panel_layout<computed<E>>& layout, const product_cut& by,
+                computed<E>* sums) {
+  using T = computed<E>;
+  constexpr i64 room = 4 * 1024 * 1024 / static_cast<i64>(sizeof(T));
+  const i64 k = x.k.size(), n = x.n.size();
+  const i64 panels = std::clamp<i64>(room / (depth_block * tile_vectors * layout.lanes), 1, layout.count);
+  for (i64 first = 0; first < layout.count; first += panels) {
+    const i64 past = std::min(first + panels, layout.count), width = layout.first(past) - layout.first(first);
+    const i64 depths = std::max<i64>(room / (depth_block * width), 1) * depth_block;
+    for (i64 start = 0; start < k; start += depths) {
+      const i64 stop = std::min(start + depths, k), blocks = ceil_div(stop - start, depth_block);
+      T* packed = scratch<T>(scratch_use::operand, width * (stop - start));
+      parallel_for(blocks * (past - first), [&](i64 task) {
+        const i64 block = task / (past - first), i = first + task % (past - first);
+        const i64 p = start + block * depth_block, depth = std::min(depth_block, stop - p);
+        i64* offsets = scratch<i64>(scratch_use::block_offsets, depth + n);
+        x.k.offsets(1, p, depth, offsets);
+        x.n.offsets(1, 0, n, offsets + depth);
+        pack(layout, i, depth, x.b, offsets, offsets + depth,
+             packed + (p - start) * width + (layout.first(i) - layout.first(first)) * depth);
+      });
+      run_tasks(x, layout, by, first, past, start, stop, packed, sums);
+    }
+  }
+}
+
+// C without anything to sum over: zeros, or as it was.
+template <class E>
+void clear(const product<E>& x, E* c) {
+  if (x.accumulate) return;
+  const i64 m = x.m.size(), n = x.n.size();
+  i64* c_rows = scratch<i64>(scratch_use::finish_offsets, m + n);
+  i64* c_columns = c_rows + m;
+  x.m.offsets(0, 0, m, c_rows);
+  x.n.offsets(0, 0, n, c_columns);
+  for (i64 i = 0; i < m; ++i)
+    for (i64 j = 0; j < n; ++j) c[c_rows[i] + c_columns[j]] = E{};
+}
+
+}  // namespace detail
+
+// One product. m and n have elements.
+template <class E>
+void multiply(product<E> x) {
+  using namespace detail;
+  using T = computed<E>;
+  if (x.k.size() == 0) return clear(x, x.c);
+  orient(x);
+  const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
+  if (wants_dots(x)) {
+    const i64 some = std::max<i64>((1 << 16) / k, 1);
+    parallel_for(ceil_div(n, some), [&](i64 part) { dots(x, part * some, std::min(some, n - part * some)); });
+    return;
+  }
+  const panel_layout<T> layout(n);
+  const product_cut by = cut(x, layout);
+  T* sums = adds_in_place(x) && by.splits == 1 ? nullptr : scratch<T>(scratch_use::sums, by.splits * m * n);
+  if (by.source == panel_source::shared)
+    run_shared(x, layout, by, sums);
+  else
+    run_tasks(x, layout, by, 0, layout.count, 0, k, nullptr, sums);
+  if (!sums) return;
+  const i64 rows = std::max<i64>((1 << 14) / (n * by.splits), 1);
+  parallel_for(ceil_div(m, rows), [&](i64 part) {
+    const i64 row = part * rows;
+    finish(x, x.c, row, std::min(rows, m - row), sums + row * n, by.splits, m * n);
+  });
+}
+
+namespace detail {
+
+// Products [begin, begin + count) of a batch, one after another, of an oriented x with something to sum.
+template <class E>
+void multiply_some(const product<E>& x, const axis_run<3>& batch, i64 begin, i64 count) {
+  using T = computed<E>;
+  const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
+  i64* offsets = scratch<i64>(scratch_use::batch_offsets, 3 * count);
+  for (int operand = 0; operand < 3; ++operand) batch.offsets(operand, begin, count, offsets + operand * count);
+  product<E> one = x;
+  auto step = [&](i64 i) {
+    one.c = x.c + offsets[i], one.a = x.a + offsets[count + i], one.b = x.b + offsets[2 * count + i];
+  };
+  if (wants_dots(x)) {
+    for (i64 i = 0; i < count; ++i) step(i), dots(one, 0, n);
+    return;
+  }
+  const panel_layout<T> layout(n);
+  T* sums = adds_in_place(x) ? nullptr : scratch<T>(scratch_use::block_sums, m * n);
+  block_worker<E> worker(x, layout, source_of_panels(x), 0, m, 0, layout.count);
+  if (sums)
+    worker.into_sums();
+  else
+    worker.into_result(0);
+  for (i64 i = 0; i < count; ++i) {
+    step(i);
+    for (i64 p = 0; p < k; p += depth_block) {
+      if (i == 0 || k > depth_block) worker.at_depth(p, std::min(depth_block, k - p));
+      worker.make_panels(one.b);
+      worker.run(one.a, sums ? sums : as_sums(one.c), p > 0 || (!sums && x.accumulate));
+    }
+    if (sums) finish(x, one.c, 0, m, sums, 1, 0);
+  }
+}
+
+}  // namespace detail
+
+// As many products as `batch` has elements, of matrices where its strides in c, a and b lead: all cores on one after
+// another where they are large, else several whole products to a core. m and n have elements.
+template <class E>
+void multiply_each(product<E> x, axis_run<3> batch) {
+  using namespace detail;
+  constexpr i64 large = 1 << 23, task_work = 1 << 19;
+  const i64 work = x.m.size() * x.n.size() * x.k.size(), count = batch.size();
+  if (count == 1 || work == 0 || work >= large) {
+    i64 at[3];
+    for (i64 i = 0; i < count; ++i) {
+      product<E> one = x;
+      for (int operand = 0; operand < 3; ++operand) batch.offsets(operand, i, 1, at + operand);
+      one.c += at[0], one.a += at[1], one.b += at[2];
+      multiply(one);
+    }
+    return;
+  }
+  if (orient(x)) std::swap(batch.strides[1], batch.strides[2]);
+  const i64 some = std::clamp<i64>(task_work / work, 1, count);
+  parallel_for(ceil_div(count, some),
+               [&](i64 task) { multiply_some(x, batch, task * some, std::min(some, count - task * some)); });
+}
+
+// Elements (i, j) at data[i * row + j * column].
+template <class E>
+struct matrix {
+  E* data = nullptr;
+  i64 rows = 0, columns = 0, row = 0, column = 0;
+};
+
+template <class E>
+std::string extents_of(const matrix<E>& x) {
+  return "[" + std::to_string(x.rows) + ", " + std::to_string(x.columns) + "]";
+}
+
+// c = a b, or c += a b, for matrices [m, k], [k, n] and [m, n] with any strides; f32, f64, and bf16 and f16, whose sums
+// are f32 until they are stored. Without k, c is zeros, or as it was. Transposed operands are read where they lie.
+// Throws flame::error if the extents do not fit each other.
+template <class E>
+void gemm(matrix<const E> a, matrix<const E> b, matrix<E> c, bool accumulate = false) {
+  if (a.rows != c.rows || b.columns != c.columns || a.columns != b.rows)
+    throw error("gemm: the matrices are " + extents_of(a) + ", " + extents_of(b) + " and " + extents_of(c) +
+                ", expected [m, k], [k, n] and [m, n]");
+  if (c.rows == 0 || c.columns == 0) return;
+  product<E> x{.a = a.data, .b = b.data, .c = c.data, .accumulate = accumulate};
+  x.m.push(c.rows, c.row, a.row);
+  x.n.push(c.columns, c.column, b.column);
+  x.k.push(a.columns, a.column, b.row);
+  multiply(x);
+}
+
+}  // namespace flame::host::inline FLAME_HOST_ISA
