@@ -111,6 +111,20 @@ template <any_vector V> FLAME_INLINE vec<element_of<V>, lane_count<V> * 2> join(
   (std::make_integer_sequence<int, lane_count<V> * 2>{});
 }
 
+// a0 b0 a1 b1 ... of the lower halves of a and b, and of the upper.
+template <any_vector V> FLAME_INLINE V interleave_low(V a, V b) {
+  return [ a, b ]<int... I>(std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * lane_count<V>)...);
+  }
+  (std::make_integer_sequence<int, lane_count<V>>{});
+}
+template <any_vector V> FLAME_INLINE V interleave_high(V a, V b) {
+  return [ a, b ]<int... I>(std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * lane_count<V> + lane_count<V> / 2)...);
+  }
+  (std::make_integer_sequence<int, lane_count<V>>{});
+}
+
 // ---- Choice ----
 
 // a where the comparison's result `mask` holds, else b.
