@@ -1,4 +1,5 @@
 // A consumer's program of two files: says with which version it was built.
+#include <flame/language.hpp>
 #include <flame/version.hpp>
 
 #include <cstdio>

@@ -1,4 +1,5 @@
 // The second file of the consumer's program: each dependency that flame::flame brings can be included.
+#include <flame/language.hpp>
 #include <flame/version.hpp>
 
 #include <png.h>
