@@ -7,6 +7,7 @@ import os
 import pathlib
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 
@@ -31,6 +32,9 @@ def options(description):
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    # Inductor writes the number of threads into its code, and would take code for another number from its cache
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
+                          f"{tempfile.gettempdir()}/flame_peer_{os.getuid()}_{given.threads}_threads")
     torch.manual_seed(0)
     if os.getloadavg()[0] > 0.5:
         print(f"load average {os.getloadavg()[0]:.1f}: with other work on these cores the numbers mean nothing "
