@@ -1,7 +1,8 @@
 """Fused elementwise chains on 2^24 f32: ten formulas of ten operations and more.
 
-Inputs a, b, c, d are standard normal, in that order. `text` is the formula for the reader and for the C++ side, `at` its
-value in f64 at (a, b, c, d) = (0.3, -0.7, 1.1, 0.4), so that both sides can see that they compute the same.
+Inputs a, b, c, d are standard normal, in that order. `text` is the formula for the reader and for the C++
+side, `at` its value in f64 at (a, b, c, d) = (0.3, -0.7, 1.1, 0.4), so that both sides can see that they
+compute the same.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """f32 torch.matmul at the products of the diffusion step (batch 128, 49 tokens, width 96, 4 heads), and at 1024^3.
 
-Operands lie in memory as autograd leaves them: `forward` is x [m, k] by a weight [n, k] transposed, `input` is dy [m, k] by
-a weight [k, n], `weight` is dy [k, m] transposed by x [k, n]. Results go into memory that is already there. `count` is
-how often the step makes this product (4 blocks).
+Operands lie in memory as autograd leaves them: `forward` is x [m, k] by a weight [n, k] transposed, `input` is
+dy [m, k] by a weight [k, n], `weight` is dy [k, m] transposed by x [k, n]. Results go into memory that is already
+there. `count` is how often the step makes this product (4 blocks).
 """
 
 import torch

@@ -357,7 +357,7 @@ def all_cases(seed=20):
 
 
 def optimizers(seed=21, size=12, steps=5):
-    """Trajectories in f64: `parameter` at the start, `gradient` [steps, size], `output` [steps, size] after each step."""
+    """Trajectories in f64: `parameter` at the start, `gradient` and, after each step, `output` [steps, size]."""
     c = Cases(seed)
     table = {
         "sgd.plain": (torch.optim.SGD, dict(lr=0.1)),
