@@ -354,7 +354,18 @@ struct writer {
     i.element = compute_type(o.code == op::cast ? g.type(n).element : element);
     if (kind_of(o.code) == op_kind::random) {
       i.element = compute_type(g.type(n).element);
-      i.a = use(g.arg(n, 0));
+      instruction site;  // the draw's own key: fold(key, site)
+      site.code = code_load;
+      site.element = dtype::int64;
+      site.at = level::uniform;
+      site.a = slot(slot_kind::uniform, dtype::int64, n);
+      instruction own;
+      own.code = static_cast<u8>(op::fold);
+      own.element = dtype::key;
+      own.at = level::uniform;
+      own.a = use(g.arg(n, 0));
+      own.b = code.body.push(site);
+      i.a = code.body.push(own);
       instruction index;
       index.code = code_load;
       index.element = dtype::int64;
