@@ -1,0 +1,11 @@
+// Backends are types: where tensors live and programs run.
+#pragma once
+
+namespace flame {
+
+// Any processor: Eigen's products, fused groups tile by tile, all cores.
+struct host_backend {
+  static constexpr const char* name = "host";
+};
+
+}  // namespace flame

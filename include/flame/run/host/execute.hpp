@@ -1,0 +1,175 @@
+// The host backend: a program lowered to the executors of groups, contractions, convolutions, pooling and indexing.
+#pragma once
+#include <flame/plan/program.hpp>
+#include <flame/run/backend.hpp>
+#include <flame/run/host/contract.hpp>
+#include <flame/run/host/conv.hpp>
+#include <flame/run/host/group.hpp>
+// index
+// pool
+
+#include <functional>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace flame::host_code {
+
+// Memory that grows to what the largest of its users needs.
+class arena {
+ public:
+  std::byte* reserve(i64 bytes) {
+    if (bytes > size_) {
+      memory_.reset();
+      memory_.reset(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64})));
+      size_ = bytes;
+    }
+    return memory_.get();
+  }
+  [[nodiscard]] i64 bytes() const { return size_; }
+
+ private:
+  struct release {
+    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<std::byte, release> memory_;
+  i64 size_ = 0;
+};
+
+// One step ready to run: `run` takes the addresses of its tensors, in their order.
+struct lowered_step {
+  std::function<void(void* const*)> run;
+  struct place {
+    int buffer;
+    i64 bytes;
+  };
+  std::vector<place> places;
+};
+
+inline lowered_step lower_group(const program_step& s) {
+  lowered_step r;
+  auto prepared = std::make_shared<flame::host::prepared_group>(flame::host::prepare(*s.code));
+  bound_group bound = s.bound;
+  bound.code = s.code;
+  static i64 zeros[2] = {};
+  for (int i = 0; i < s.tensors.size(); ++i)
+    if (s.tensors[i].zero) bound.slots[i].memory = zeros;
+  list<u8> fixed;
+  for (int i = 0; i < s.tensors.size(); ++i) fixed.push(s.tensors[i].zero);
+  r.run = [prepared, bound, fixed](void* const* at) mutable {
+    for (int i = 0; i < bound.slots.size(); ++i)
+      if (!fixed[i]) bound.slots[i].memory = at[i];
+    flame::host::run(*prepared, bound);
+  };
+  return r;
+}
+
+inline lowered_step lower_contract(const program_step& s) {
+  const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors[2];
+  flame::host::contraction c;
+  c.element = out.element;
+  int rank = 0;
+  auto add = [&](const axis_info* axis, i64 extent) {
+    int i = a.find(axis), j = b.find(axis), k = out.find(axis);
+    c.extents[rank] = extent;
+    c.a_strides[rank] = i < 0 ? 0 : a.strides[i];
+    c.b_strides[rank] = j < 0 ? 0 : b.strides[j];
+    c.out_strides[rank] = k < 0 ? 0 : out.strides[k];
+    ++rank;
+  };
+  for (int i = 0; i < out.rank; ++i)
+    if (a.find(out.axes[i]) >= 0 && b.find(out.axes[i]) >= 0) add(out.axes[i], out.extents[i]), ++c.batch_rank;
+  for (int i = 0; i < out.rank; ++i)
+    if (a.find(out.axes[i]) >= 0 && b.find(out.axes[i]) < 0) add(out.axes[i], out.extents[i]), ++c.m_rank;
+  for (int i = 0; i < out.rank; ++i)
+    if (a.find(out.axes[i]) < 0 && b.find(out.axes[i]) >= 0) add(out.axes[i], out.extents[i]), ++c.n_rank;
+  for (int i = 0; i < a.rank; ++i)
+    if (out.find(a.axes[i]) < 0) add(a.axes[i], a.extents[i]), ++c.k_rank;
+  lowered_step r;
+  r.run = [c](void* const* at) mutable {
+    c.a = at[0], c.b = at[1], c.out = at[2];
+    flame::host::contract(c);
+  };
+  return r;
+}
+
+inline lowered_step lower_conv(const program_step& s) {
+  // axes: xh xw kh kw cx cw oh ow co; data: stride h w, padding h w, dilation h w, groups
+  const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors[2];
+  const located& x = s.library == op::conv_data ? out : a;
+  const located& w = s.library == op::conv_weight ? out : b;
+  const located& y = s.library == op::conv ? out : s.library == op::conv_data ? a : b;
+  flame::host::convolution c;
+  c.element = out.element;
+  c.batch = 1;
+  for (int i = 0; i < x.rank - 3; ++i) c.batch *= x.extents[i];
+  c.height = x.extents[x.rank - 3], c.width = x.extents[x.rank - 2], c.in = x.extents[x.rank - 1];
+  c.out_height = y.extents[y.rank - 3], c.out_width = y.extents[y.rank - 2], c.out = y.extents[y.rank - 1];
+  c.kernel_h = w.extents[1], c.kernel_w = w.extents[2];
+  auto number = [&](int i) { return static_cast<i64>(s.data[i]); };
+  c.stride_h = number(0), c.stride_w = number(1), c.pad_h = number(2), c.pad_w = number(3);
+  c.dilation_h = number(4), c.dilation_w = number(5), c.groups = number(6);
+  lowered_step r;
+  op code = s.library;
+  r.run = [c, code](void* const* at) {
+    if (code == op::conv)
+      flame::host::conv(c, at[0], at[1], at[2]);
+    else if (code == op::conv_data)
+      flame::host::conv_data(c, at[0], at[1], at[2]);
+    else
+      flame::host::conv_weight(c, at[0], at[1], at[2]);
+  };
+  return r;
+}
+
+inline lowered_step lower(const program_step& s) {
+  lowered_step r;
+  if (s.code) {
+    r = lower_group(s);
+  } else {
+    switch (s.library) {
+      case op::contract: r = lower_contract(s); break;
+      case op::conv: case op::conv_data: case op::conv_weight: r = lower_conv(s); break;
+      default:
+        throw error("flame::compile<host>: the host backend has no " +
+                    std::string(name_of(s.library).data, static_cast<std::size_t>(name_of(s.library).size)));
+    }
+  }
+  for (const located& t : s.tensors) r.places.push_back({t.buffer, t.offset * size_of(t.element)});
+  return r;
+}
+
+// A program on the host. Externals are given at each run, by buffer.
+class executable {
+ public:
+  explicit executable(program p) : program_(static_cast<program&&>(p)) {
+    for (const program_step& s : program_.steps) steps_.push_back(lower(s));
+    base_.resize(static_cast<std::size_t>(program_.buffers.size()));
+  }
+  [[nodiscard]] const program& plan() const { return program_; }
+
+  // externals[b]: the memory of external buffer b.
+  void run(const std::vector<void*>& externals, arena& memory) {
+    std::byte* own = memory.reserve(program_.arena_bytes);
+    for (std::size_t b = 0; b < base_.size(); ++b) {
+      const buffer& at = program_.buffers[static_cast<int>(b)];
+      base_[b] = at.kind == buffer_kind::arena ? own + at.offset : static_cast<std::byte*>(externals[b]);
+    }
+    void* at[64];
+    for (lowered_step& s : steps_) {
+      std::vector<void*> many;
+      void** to = at;
+      if (s.places.size() > 64) many.resize(s.places.size()), to = many.data();
+      for (std::size_t i = 0; i < s.places.size(); ++i)
+        to[i] = s.places[i].buffer < 0 ? nullptr : base_[static_cast<std::size_t>(s.places[i].buffer)] + s.places[i].bytes;
+      s.run(to);
+    }
+  }
+
+ private:
+  program program_;
+  std::vector<lowered_step> steps_;
+  std::vector<std::byte*> base_;
+};
+
+}  // namespace flame::host_code
