@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <flame/run/host/convert.hpp>
 #include <flame/run/host/math.hpp>
+#include <flame/run/host/random.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +39,24 @@ template <class T> void report(const char* name, const char* type, unary<T> f, T
   std::printf("%-12s %s  %6.2f G/s\n", name, type, count / t * 1e-9);
 }
 
+template <class To, class From> void report_conversion(const char* name) {
+  if (std::string_view(name).find(wanted) == std::string_view::npos) return;
+  std::vector<float> start(count);
+  static From x[count];
+  static To y[count];
+  for (int i = 0; i < count; ++i) start[std::size_t(i)] = float(i);
+  flame::host::array::convert(start.data(), x, count);
+  double t = seconds([&] { flame::host::array::convert(x, y, count); });
+  std::printf("%-17s %6.2f G/s\n", name, count / t * 1e-9);
+}
+
+template <class T> void report_random(const char* name, void (*f)(T*, flame::i64, flame::i64, flame::u64)) {
+  if (std::string_view(name).find(wanted) == std::string_view::npos) return;
+  std::vector<T> y(count);
+  double t = seconds([&] { f(y.data(), 0, count, 1); });
+  std::printf("%-17s %6.2f G/s\n", name, count / t * 1e-9);
+}
+
 #define REPORT(name, low, high)                                     \
   report<float>(#name, "f32", flame::host::array::name, low, high); \
   report<double>(#name, "f64", flame::host::array::name, low, high);
@@ -63,4 +83,19 @@ int main(int argc, char** argv) {
       "pow", "f32", [](const float* x, float* y, int n) { array::pow(x, x, y, n); }, 0.1f, 5);
   report<double>(
       "pow", "f64", [](const double* x, double* y, int n) { array::pow(x, x, y, n); }, 0.1, 5);
+  report_random<float>("uniform f32", array::fill_uniform<float>);
+  report_random<double>("uniform f64", array::fill_uniform<double>);
+  report_random<float>("normal f32", array::fill_normal<float>);
+  report_random<double>("normal f64", array::fill_normal<double>);
+  using flame::bf16, flame::f16, flame::i32;
+  report_conversion<bf16, float>("f32 to bf16");
+  report_conversion<float, bf16>("bf16 to f32");
+  report_conversion<f16, float>("f32 to f16");
+  report_conversion<float, f16>("f16 to f32");
+  report_conversion<double, float>("f32 to f64");
+  report_conversion<float, double>("f64 to f32");
+  report_conversion<i32, float>("f32 to i32");
+  report_conversion<float, i32>("i32 to f32");
+  report_conversion<bool, float>("f32 to bool");
+  report_conversion<float, flame::u8>("u8 to f32");
 }

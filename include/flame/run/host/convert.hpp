@@ -109,6 +109,8 @@ template <class To, class From, any_vector V> FLAME_INLINE rebind<V, stored_as<T
     return narrow_f16(convert_elements<float, From>(v));
   else if constexpr (std::is_same_v<To, bool>)
     return convert<u8>(v != 0) & 1;
+  else if constexpr (std::is_floating_point_v<To> && sizeof(V) < 4 * lane_count<V>)
+    return convert<To>(convert<i32>(v));  // GCC's way from bytes to floats is slow
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>)
     return to_integer<To>(v);
   else

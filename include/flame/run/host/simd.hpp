@@ -89,8 +89,18 @@ template <any_vector To, any_vector From> FLAME_INLINE To as(From v) {
 }
 
 // Lane by lane as static_cast; a number that the integer type cannot hold is undefined, as in the language.
+// Integers change their width by doublings and halvings: GCC takes longer steps apart into scalars.
 template <class T, any_vector V> FLAME_INLINE rebind<V, T> convert(V v) {
-  return __builtin_convertvector(v, rebind<V, T>);
+  using S = element_of<V>;
+  if constexpr (std::is_integral_v<S> && std::is_integral_v<T> && sizeof(T) > 2 * sizeof(S)) {
+    using I = integers<2 * sizeof(S)>;
+    return convert<T>(
+        convert<std::conditional_t<std::is_signed_v<S>, typename I::sign, typename I::plain>>(v));
+  } else if constexpr (std::is_integral_v<S> && std::is_integral_v<T> && sizeof(S) > 2 * sizeof(T)) {
+    return convert<T>(convert<typename integers<sizeof(S) / 2>::plain>(v));
+  } else {
+    return __builtin_convertvector(v, rebind<V, T>);
+  }
 }
 
 template <any_vector V> using half_of = vec<element_of<V>, lane_count<V> / 2>;
