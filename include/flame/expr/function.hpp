@@ -65,6 +65,11 @@ struct trace {
       std::apply([&](const auto&... each) { (add(each), ...); }, out);
     else
       add(out);
+    d.first_state = g.outputs.size();
+    for (const graph::assignment& a : g.assigned) {
+      d.states.push(a.state);
+      g.outputs.push(g.as_type(a.value, a.state->type));
+    }
     d.g = simplify(g);
     list<const leaf_info*> parameters;
     for (int n = 0; n < d.g.size(); ++n)
@@ -81,6 +86,17 @@ struct trace {
 // A function of Fn on arguments of these shapes: its graph as data.
 template <class Fn, class... Shapes>
 inline constexpr const function_info* function_of = &frozen<detail::trace<Fn, Shapes...>>::info;
+
+// The value that a state has after the program: assign(running_mean, ...) inside a traced function.
+template <leaf_type State, operand_type A>
+constexpr void assign(const State&, const A& value) {
+  static_assert(State::kind == leaf_kind::state, "flame::assign(state, value): only a state of the model can be renewed");
+  static_assert(within(shape_of<A>::value(), shape_of<State>::value()) &&
+                    std::is_same_v<element_of<shape_of<A>>, element_of<shape_of<State>>>,
+                "flame::assign(state, value): the value must have the state's axes and element type");
+  static_assert(is_sym<A>, "flame::assign(state, value): a state is renewed inside a traced function");
+  value.g->assigned.push({&leaf_of<State>::info, value.n});
+}
 
 // ---- Paths --------------------------------------------------------------------------------------------------------
 
@@ -153,6 +169,16 @@ struct outer_leaf {
   static constexpr leaf_info info{mix(hash_of(name), static_cast<u64>(F->leaves[I]->kind)), F->leaves[I]->kind,
                                   make_type(), name};
 };
+
+// The states that a call renews are the caller's states.
+template <class Path, const function_info* F, bool Stacked, int... I>
+constexpr void push_states(graph& g, int node, std::integer_sequence<int, I...>) {
+  auto one = [&](const leaf_info* inner, const leaf_info* outer) {
+    for (int k = 0; k < F->state_count; ++k)
+      if (F->states[k] == inner) g.assigned.push({outer, g.result(node, F->first_state + k)});
+  };
+  (one(F->leaves[I], &outer_leaf<Path, F, I, Stacked>::info), ...);
+}
 
 template <class Path, const function_info* F, int First, bool Stacked, int... I>
 constexpr void push_parameters(graph& g, list<int>& in, std::integer_sequence<int, I...>) {
@@ -243,6 +269,8 @@ constexpr auto call(const Fn&, const A&... a) {
   list<u64> numbers;
   info.encode(numbers);
   int node = g->put(op::call, in, {}, numbers, nullptr, f);
+  if constexpr (f->state_count > 0)
+    detail::push_states<Path, f, false>(*g, node, std::make_integer_sequence<int, f->leaf_count>{});
   return detail::call_results<typename trace::results, void, trace::results::size>(
       g, node, std::make_integer_sequence<int, trace::results::size>{});
 }
@@ -282,6 +310,8 @@ constexpr auto repeat(const Fn&, const A&... a) {
   list<const axis_info*> with;
   with.push(axis_ptr<count>);
   int node = g->put(op::call, in, with, numbers, nullptr, f);
+  if constexpr (f->state_count > 0)
+    detail::push_states<Path, f, true>(*g, node, std::make_integer_sequence<int, f->leaf_count>{});
   return detail::call_results<typename trace::results, count, carries>(
       g, node, std::make_integer_sequence<int, trace::results::size>{});
 }

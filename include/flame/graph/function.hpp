@@ -32,6 +32,9 @@ struct function_info {
   int function_count = 0;
   const tensor_type* outputs = nullptr;
   int output_count = 0;
+  // Outputs first_state, first_state + 1, ... renew these states, which are leaves of the function.
+  const leaf_info* const* states = nullptr;
+  int state_count = 0, first_state = 0;
   // Given by the user: (operands, cotangents of the outputs) -> cotangents of the floating operands, in order.
   const function_info* derivative = nullptr;
 };

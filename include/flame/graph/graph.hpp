@@ -34,6 +34,13 @@ struct graph {
   list<int> table;    // open addressing over node hashes
   list<int> outputs;  // what the graph is for
 
+  // While a function is traced: states and the values that renew them. They become its last outputs.
+  struct assignment {
+    const leaf_info* state = nullptr;
+    int value = -1;
+  };
+  list<assignment> assigned;
+
   [[nodiscard]] constexpr int size() const { return nodes.size(); }
   [[nodiscard]] constexpr const node& operator[](int n) const { return nodes[n]; }
   [[nodiscard]] constexpr int arg(int n, int i) const { return args[nodes[n].args + i]; }

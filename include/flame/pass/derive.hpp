@@ -133,6 +133,8 @@ struct derive {
       outs.append(k);
       d.g.outputs = outs;
       d.operands = list<const leaf_info*>(F->leaves, F->leaf_count);
+      d.states = list<const leaf_info*>(F->states, F->state_count);
+      d.first_state = F->first_state;
       return d;
     }
   };

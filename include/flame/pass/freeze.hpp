@@ -8,27 +8,31 @@ namespace flame {
 struct draft {
   graph g;
   list<const leaf_info*> operands;
+  list<const leaf_info*> states;  // what outputs first_state and after renew
+  int first_state = 0;
   const function_info* derivative = nullptr;
 };
 
 struct frozen_sizes {
-  int words, axes, leaves, functions, outputs;
+  int words, axes, leaves, functions, outputs, states;
 };
 
-template <int Words, int Axes, int Leaves, int Functions, int Outputs>
+template <int Words, int Axes, int Leaves, int Functions, int Outputs, int States>
 struct frozen_storage {
   u64 words[static_cast<unsigned>(Words)] = {};
   const axis_info* axes[static_cast<unsigned>(Axes) + 1] = {};
   const leaf_info* leaves[static_cast<unsigned>(Leaves) + 1] = {};
   const function_info* functions[static_cast<unsigned>(Functions) + 1] = {};
   tensor_type outputs[static_cast<unsigned>(Outputs) + 1] = {};
+  const leaf_info* states[static_cast<unsigned>(States) + 1] = {};
+  int first_state = 0;
   u64 id = 0;
   const function_info* derivative = nullptr;
 };
 
 [[nodiscard]] constexpr frozen_sizes sizes_of(const draft& d) {
   encoded e = encode(d.g, d.operands);
-  return {e.words.size(), e.axes.size(), e.leaves.size(), e.functions.size(), e.outputs.size()};
+  return {e.words.size(), e.axes.size(), e.leaves.size(), e.functions.size(), e.outputs.size(), d.states.size()};
 }
 
 template <class Storage>
@@ -40,6 +44,8 @@ template <class Storage>
   for (int i = 0; i < e.leaves.size(); ++i) s.leaves[i] = e.leaves[i];
   for (int i = 0; i < e.functions.size(); ++i) s.functions[i] = e.functions[i];
   for (int i = 0; i < e.outputs.size(); ++i) s.outputs[i] = e.outputs[i];
+  for (int i = 0; i < d.states.size(); ++i) s.states[i] = d.states[i];
+  s.first_state = d.first_state;
   s.id = d.derivative ? mix(e.id, d.derivative->id) : e.id;
   s.derivative = d.derivative;
   return s;
@@ -49,12 +55,12 @@ template <class Storage>
 template <class Maker>
 struct frozen {
   static constexpr frozen_sizes n = sizes_of(Maker::make());
-  using storage = frozen_storage<n.words, n.axes, n.leaves, n.functions, n.outputs>;
+  using storage = frozen_storage<n.words, n.axes, n.leaves, n.functions, n.outputs, n.states>;
   static constexpr storage data = store<storage>(Maker::make());
   static constexpr function_info info{data.id,        Maker::name, data.words,     n.words,
                                       data.axes,      n.axes,      data.leaves,    n.leaves,
                                       data.functions, n.functions, data.outputs,   n.outputs,
-                                      data.derivative};
+                                      data.states,    n.states,    data.first_state, data.derivative};
 };
 
 }  // namespace flame
