@@ -1,4 +1,5 @@
-// Runs a fused group on all cores: tile by tile, each instruction a loop over registers that stay in the cache.
+// Runs a fused group on all cores: tile by tile, each instruction a loop over registers that stay in the
+// cache.
 #pragma once
 #include <flame/run/host/group_frame.hpp>
 #include <flame/run/host/group_prepare.hpp>
@@ -119,13 +120,15 @@ struct worker {
       if (r.mode != mode || !f.reduction_needed[i]) continue;
       char* to = partial;
       if (f.chunks(r) > 1)
-        to = f.partials[i] + ((batch * f.chunks(r) + chunk) * f.partial_columns(r) + column) * r.code.partial_bytes;
+        to = f.partials[i] +
+             ((batch * f.chunks(r) + chunk) * f.partial_columns(r) + column) * r.code.partial_bytes;
       r.code.fold(sums[i], periods[i], columns, to);
       if (f.chunks(r) == 1) finish(r, partial, 0, 1, column, columns);
     }
   }
 
-  // The results of `chunks` partial ones, stored: of columns [column, column + columns) of the batch that is set.
+  // The results of `chunks` partial ones, stored: of columns [column, column + columns) of the batch that is
+  // set.
   void finish(const reduction& r, const char* from, i64 stride, i64 chunks, i64 column, i64 columns) {
     r.code.finish(from, stride, chunks, columns, result);
     tile out = t;
@@ -140,12 +143,13 @@ struct worker {
 inline void finish_partials(const frame& f, const reduction& r, const char* partials) {
   i64 columns = f.partial_columns(r), chunks = f.chunks(r);
   i64 blocks = (columns + worker::result_columns - 1) / worker::result_columns;
-  parallel_for(f.extents.batches * blocks, [&](i64 index) {
+  parallel_for(f.extents.batches * blocks, 1, [&](i64 index, i64) {
     i64 batch = index / blocks, column = index % blocks * worker::result_columns;
     i64 n = columns - column < worker::result_columns ? columns - column : worker::result_columns;
     worker w(f);
     w.set_batch(batch);
-    w.finish(r, partials + (batch * chunks * columns + column) * r.code.partial_bytes, columns, chunks, column, n);
+    w.finish(r, partials + (batch * chunks * columns + column) * r.code.partial_bytes, columns, chunks,
+             column, n);
   });
 }
 
@@ -173,10 +177,10 @@ inline void set_number(const frame& f, const known_number& k, const bound_slot& 
 
 }  // namespace tiles
 
-// Computes every output of the group whose memory is given. Outputs may be inputs' memory with the same strides. What a
-// sum's bits are depends on extents, strides and dtypes, not on threads. Nothing is allocated once the threads' working
-// memory has grown to the group's need. Over no elements sum is 0, prod 1, max the lowest and min the highest number,
-// argmax 0.
+// Computes every output of the group whose memory is given. Outputs may be inputs' memory with the same
+// strides. What a sum's bits are depends on extents, strides and dtypes, not on threads. Nothing is allocated
+// once the threads' working memory has grown to the group's need. Over no elements sum is 0, prod 1, max the
+// lowest and min the highest number, argmax 0.
 inline void run(const prepared_group& p, const bound_group& g) {
   using namespace tiles;
   thread_local working_memory memory, partial_memory;
@@ -202,9 +206,10 @@ inline void run(const prepared_group& p, const bound_group& g) {
     for (const known_number& k : p.numbers) set_number(f, k, g.slots[k.slot], w.t);
     for (const step& s : p.uniform_steps) s.loop(s, w.t);
   }
-  parallel_for(f.cut.items, [&](i64 index) { worker(f).item(index); });
+  parallel_for(f.cut.items, 1, [&](i64 index, i64) { worker(f).item(index); });
   for (int i = 0; i < p.reductions.size(); ++i)
-    if (f.reduction_needed[i] && f.chunks(p.reductions[i]) > 1) finish_partials(f, p.reductions[i], f.partials[i]);
+    if (f.reduction_needed[i] && f.chunks(p.reductions[i]) > 1)
+      finish_partials(f, p.reductions[i], f.partials[i]);
   worker w(f);
   w.set_batch(0);
   for (const step& s : p.uniform_stores)

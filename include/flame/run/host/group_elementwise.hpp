@@ -5,12 +5,6 @@
 
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
-// A comparison's result as a register of booleans holds it, and back.
-template <any_vector M> FLAME_INLINE auto narrow(M m) { return __builtin_convertvector(m, rebind<M, i32>); }
-template <any_vector V> FLAME_INLINE auto widen(rebind<V, i32> m) {
-  return __builtin_convertvector(m, signed_of<V>);
-}
-
 // Wrapping: in unsigned numbers, because signed overflow is undefined.
 template <any_vector V, class F> FLAME_INLINE V wrapping(V a, V b, F f) {
   if constexpr (floating_vector<V>)

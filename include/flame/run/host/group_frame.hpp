@@ -32,15 +32,15 @@ struct bump {
   char* base = nullptr;
   i64 used = 0;
 
-  template <class T>
-  T* take(i64 count) {
+  template <class T> T* take(i64 count) {
     i64 at = used;
     used += (count * static_cast<i64>(sizeof(T)) + 63) / 64 * 64;
     return base ? reinterpret_cast<T*>(base + at) : nullptr;
   }
 };
 
-// A step of the tile. Where the tile is whole vectors, a bound one does nothing: its value is the memory itself.
+// A step of the tile. Where the tile is whole vectors, a bound one does nothing: its value is the memory
+// itself.
 struct entry {
   const step* code;
   bool bound;
@@ -56,24 +56,25 @@ struct frame {
   grid cut;
 
   access* slots = nullptr;
-  bool* aliased = nullptr;     // of each slot: an input that an output overlaps
-  bool* needed = nullptr;      // of each value
+  bool* aliased = nullptr;  // of each slot: an input that an output overlaps
+  bool* needed = nullptr;   // of each value
   bool* reduction_needed = nullptr;
-  void** uniform = nullptr;    // of each value: where it stands, if it is uniform
-  i64* places = nullptr;       // of each value: where it stands in a thread's memory, if it is not
-  char* numbers = nullptr;     // the uniform values
+  void** uniform = nullptr;  // of each value: where it stands, if it is uniform
+  i64* places = nullptr;     // of each value: where it stands in a thread's memory, if it is not
+  char* numbers = nullptr;   // the uniform values
   entry* each = nullptr;
-  const step** once = nullptr;        // loads of what all rows share, for each column of tiles
-  const step** last = nullptr;        // stores of uniform values, after all tiles
+  const step** once = nullptr;  // loads of what all rows share, for each column of tiles
+  const step** last = nullptr;  // stores of uniform values, after all tiles
   binding* bindings = nullptr;
-  char** partials = nullptr;   // of each reduction: its partial results, chunks then columns, for each batch
+  char** partials = nullptr;  // of each reduction: its partial results, chunks then columns, for each batch
   int each_count = 0, once_count = 0, last_count = 0, binding_count = 0;
-  i64 thread_bytes = 0;        // registers
+  i64 thread_bytes = 0;  // registers
 
   explicit frame(const prepared_group& prepared) : p(prepared) {}
 
   void lay_out(bump& b) {
-    i64 values = p.values.size(), s = p.slots.size(), steps = p.immediate.steps.size() + p.deferred.steps.size();
+    i64 values = p.values.size(), s = p.slots.size(),
+        steps = p.immediate.steps.size() + p.deferred.steps.size();
     slots = b.take<access>(s);
     aliased = b.take<bool>(s);
     needed = b.take<bool>(values);
@@ -173,9 +174,11 @@ struct frame {
   // Whether the slot's elements under any tile are one run, and what a register would hold.
   [[nodiscard]] bool in_place(const step& s, int v) const {
     const access& a = slots[s.slot];
-    if (s.at != level::full || size_of(a.element) != bytes_of(of(v).type) || a.element == dtype::boolean) return false;
+    if (s.at != level::full || size_of(a.element) != bytes_of(of(v).type) || a.element == dtype::boolean)
+      return false;
     if (a.inner.rank > 1 || (a.inner.runs[0].extent > 1 && a.inner.runs[0].stride != 1)) return false;
-    return cut.rows == 1 || (cut.columns == extents.inner && a.outer.rank == 1 && a.outer.runs[0].stride == extents.inner);
+    return cut.rows == 1 ||
+           (cut.columns == extents.inner && a.outer.rank == 1 && a.outer.runs[0].stride == extents.inner);
   }
 
   void measure() {
@@ -186,10 +189,11 @@ struct frame {
       const step& s = code->steps[n];
       if (s.at != level::full || s.slot < 0 || p.slots[s.slot].kind == slot_kind::uniform) continue;
       const access& a = slots[s.slot];
-      if (code->roles[n] == step_role::load && extents.outer > 1 && a.outer.repeats()) extents.bytes += bytes_of(of(s.result).type);
+      if (code->roles[n] == step_role::load && extents.outer > 1 && a.outer.repeats())
+        extents.bytes += bytes_of(of(s.result).type);
       i64 down = a.outer.last().stride, along = a.inner.last().stride;
-      if (p.slots[s.slot].kind != slot_kind::index && a.outer.last().extent > 1 && a.inner.last().extent > 1 &&
-          (along < 0 ? -along : along) > (down < 0 ? -down : down) && down != 0)
+      if (p.slots[s.slot].kind != slot_kind::index && a.outer.last().extent > 1 &&
+          a.inner.last().extent > 1 && (along < 0 ? -along : along) > (down < 0 ? -down : down) && down != 0)
         extents.turned = true;
     }
     cut = tiles::cut(extents);
@@ -213,7 +217,8 @@ struct frame {
           continue;
         }
         int made = code->made[s.a];
-        bool home = !late && made >= 0 && code->roles[made] == step_role::compute && !bound(s.a) && in_place(s, s.a);
+        bool home =
+            !late && made >= 0 && code->roles[made] == step_role::compute && !bound(s.a) && in_place(s, s.a);
         if (home) bind(s.a, s.slot);
         each[each_count++] = {&s, home};
         continue;
@@ -223,7 +228,8 @@ struct frame {
         each[each_count++] = {&s, false};
         continue;
       }
-      bool memory = p.slots[s.slot].kind == slot_kind::input && !(late && aliased[s.slot]) && in_place(s, s.result);
+      bool memory =
+          p.slots[s.slot].kind == slot_kind::input && !(late && aliased[s.slot]) && in_place(s, s.result);
       if (memory) bind(s.result, s.slot);
       if (!memory && s.at == level::full && extents.outer > 1 && slots[s.slot].outer.repeats())
         once[once_count++] = &s;
@@ -257,7 +263,9 @@ struct frame {
 
   // ---- Reductions ----
 
-  [[nodiscard]] i64 partial_columns(const reduction& r) const { return r.mode == reduce_mode::column ? extents.inner : 1; }
+  [[nodiscard]] i64 partial_columns(const reduction& r) const {
+    return r.mode == reduce_mode::column ? extents.inner : 1;
+  }
   [[nodiscard]] i64 chunks(const reduction& r) const {
     return r.mode == reduce_mode::column ? cut.row_chunks : cut.row_chunks * cut.column_chunks;
   }
@@ -265,7 +273,8 @@ struct frame {
     for (int i = 0; i < p.reductions.size(); ++i) {
       const reduction& r = p.reductions[i];
       bool kept = chunks(r) > 1 && reduction_needed[i];
-      char* at = b.take<char>(kept ? extents.batches * chunks(r) * partial_columns(r) * r.code.partial_bytes : 0);
+      char* at =
+          b.take<char>(kept ? extents.batches * chunks(r) * partial_columns(r) * r.code.partial_bytes : 0);
       if (b.base) partials[i] = at;
     }
   }

@@ -8,9 +8,9 @@ namespace flame::host::inline FLAME_HOST_ISA::tiles {
 struct space {
   i64 batches = 1, outer = 1, inner = 1;
   bool reduces_columns = false, reduces_totals = false, whole_rows = false;
-  bool turned = false;       // some slot runs fastest along outer
-  i64 bytes = 4;             // of registers, for one element
-  i64 cost = 1;              // of one element
+  bool turned = false;  // some slot runs fastest along outer
+  i64 bytes = 4;        // of registers, for one element
+  i64 cost = 1;         // of one element
 };
 
 struct grid {

@@ -1,53 +1,86 @@
 // Loads and stores of a group: between memory of any element type, through strides, and registers.
 #pragma once
+#include <flame/run/host/convert.hpp>
 #include <flame/run/host/group_tile.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
-// How an element of memory stands in a register: itself, but for half types and bytes.
-template <class S> struct storage {
+// How elements of memory stand in a register: as themselves, but for half types and bytes.
+template <class S>
+struct storage {
   using lane_type = S;
-  FLAME_INLINE static S read(S x) { return x; }
-  FLAME_INLINE static S write(S x) { return x; }
+  template <class V>
+  FLAME_INLINE static V read(V x) { return x; }
+  template <class V>
+  FLAME_INLINE static V write(V x) { return x; }
 };
 template <class S>
-requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>) struct storage<S> {
+  requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>)
+struct storage<S> {
   using lane_type = float;
   FLAME_INLINE static float read(S x) { return static_cast<float>(x); }
   FLAME_INLINE static S write(float x) { return S(x); }
+  template <any_vector V>
+  FLAME_INLINE static auto read(V x) { return convert_elements<float, S>(x); }
+  template <any_vector V>
+  FLAME_INLINE static auto write(V x) { return convert_elements<S, float>(x); }
 };
-template <> struct storage<u8> {
+template <>
+struct storage<u8> {
   using lane_type = i32;
   FLAME_INLINE static i32 read(u8 x) { return x; }
   FLAME_INLINE static u8 write(i32 x) { return static_cast<u8>(x); }
+  template <any_vector V>
+  FLAME_INLINE static auto read(V x) { return convert<i32>(x); }
+  template <any_vector V>
+  FLAME_INLINE static auto write(V x) { return convert<u8>(x); }
 };
-enum class boolean_byte : u8 {};  // not 0 where it holds
-template <> struct storage<boolean_byte> {
+template <>
+struct storage<bool> {  // one byte, not 0 where it holds
   using lane_type = i32;
-  FLAME_INLINE static i32 read(boolean_byte x) { return static_cast<u8>(x) != 0 ? -1 : 0; }
-  FLAME_INLINE static boolean_byte write(i32 x) { return static_cast<boolean_byte>(x & 1); }
+  FLAME_INLINE static i32 read(u8 x) { return x != 0 ? -1 : 0; }
+  FLAME_INLINE static u8 write(i32 x) { return static_cast<u8>(x & 1); }
+  template <any_vector V>
+  FLAME_INLINE static auto read(V x) { return narrow(convert<i32>(x) != 0); }
+  template <any_vector V>
+  FLAME_INLINE static auto write(V x) { return convert<u8>(x & 1); }
 };
 template <class S> using lane_type = typename storage<S>::lane_type;
+// bool itself must not be read from a byte that is neither 0 nor 1.
+template <class S> using element_in_memory = std::conditional_t<std::is_same_v<S, bool>, u8, S>;
 
 // ---- Runs: n elements side by side ----
 
-template <class S> FLAME_INLINE void read_run(const S* x, lane_type<S>* y, i64 n) {
-  if constexpr (std::is_same_v<S, lane_type<S>>) {
-    using V = vec<S>;
-    constexpr i64 w = lane_count<V>;
-    i64 i = 0;
-    for (; i + w <= n; i += w) store(y + i, load<V>(x + i));
-    if (i < n) store_first(y + i, static_cast<int>(n - i), load_first(x + i, static_cast<int>(n - i), V{}));
-  } else {
-    for (i64 i = 0; i < n; ++i) y[i] = storage<S>::read(x[i]);
+template <class S>
+FLAME_INLINE void read_run(const element_in_memory<S>* x, lane_type<S>* y, i64 n) {
+  constexpr int w = lanes<lane_type<S>>;
+  using V = vec<stored_as<S>, w>;
+  i64 i = 0;
+  V v{};
+  for (; i + w <= n; i += w) {
+    __builtin_memcpy(&v, x + i, sizeof v);
+    store(y + i, storage<S>::read(v));
   }
+  if (i == n) return;
+  __builtin_memcpy(&v, x + i, static_cast<std::size_t>(n - i) * sizeof(S));
+  auto last = storage<S>::read(v);
+  __builtin_memcpy(y + i, &last, static_cast<std::size_t>(n - i) * sizeof(lane_type<S>));
 }
 
-template <class S> FLAME_INLINE void write_run(const lane_type<S>* x, S* y, i64 n) {
-  if constexpr (std::is_same_v<S, lane_type<S>>)
-    read_run<S>(x, y, n);
-  else
-    for (i64 i = 0; i < n; ++i) y[i] = storage<S>::write(x[i]);
+template <class S>
+FLAME_INLINE void write_run(const lane_type<S>* x, element_in_memory<S>* y, i64 n) {
+  constexpr int w = lanes<lane_type<S>>;
+  using V = vec<lane_type<S>, w>;
+  i64 i = 0;
+  for (; i + w <= n; i += w) {
+    auto v = storage<S>::write(load<V>(x + i));
+    __builtin_memcpy(static_cast<void*>(y + i), &v, sizeof v);
+  }
+  if (i == n) return;
+  V rest{};
+  __builtin_memcpy(&rest, x + i, static_cast<std::size_t>(n - i) * sizeof(lane_type<S>));
+  auto last = storage<S>::write(rest);
+  __builtin_memcpy(static_cast<void*>(y + i), &last, static_cast<std::size_t>(n - i) * sizeof(S));
 }
 
 // ---- Blocks ----
@@ -77,15 +110,15 @@ template <class F> FLAME_INLINE void each_element(const block& b, i64 pitch, F f
 
 template <class S> void load_loop(const step& s, const tile& t) {
   auto* to = t.at<lane_type<S>>(s.result);
-  auto* from = reinterpret_cast<const S*>(t.slots[s.slot].memory);
+  auto* from = reinterpret_cast<const element_in_memory<S>*>(t.slots[s.slot].memory);
   i64 pitch = t.columns;
   each_block(s, t, [&](const block& b) {
     auto* y = to + b.row * pitch + b.column;
-    const S* x = from + b.at;
+    auto* x = from + b.at;
     if (is_run(b, pitch))
-      read_run(x, y, b.rows * b.columns);
+      read_run<S>(x, y, b.rows * b.columns);
     else if (b.column_stride == 1)
-      for (i64 r = 0; r < b.rows; ++r) read_run(x + r * b.row_stride, y + r * pitch, b.columns);
+      for (i64 r = 0; r < b.rows; ++r) read_run<S>(x + r * b.row_stride, y + r * pitch, b.columns);
     else
       each_element(b, pitch, [&](i64 j, i64 i) { y[j] = storage<S>::read(x[i]); });
   });
@@ -93,15 +126,15 @@ template <class S> void load_loop(const step& s, const tile& t) {
 
 template <class S> void store_loop(const step& s, const tile& t) {
   auto* from = t.at<lane_type<S>>(s.a);
-  auto* to = reinterpret_cast<S*>(t.slots[s.slot].memory);
+  auto* to = reinterpret_cast<element_in_memory<S>*>(t.slots[s.slot].memory);
   i64 pitch = t.columns;
   each_block(s, t, [&](const block& b) {
     auto* x = from + b.row * pitch + b.column;
-    S* y = to + b.at;
+    auto* y = to + b.at;
     if (is_run(b, pitch))
-      write_run(x, y, b.rows * b.columns);
+      write_run<S>(x, y, b.rows * b.columns);
     else if (b.column_stride == 1)
-      for (i64 r = 0; r < b.rows; ++r) write_run(x + r * pitch, y + r * b.row_stride, b.columns);
+      for (i64 r = 0; r < b.rows; ++r) write_run<S>(x + r * pitch, y + r * b.row_stride, b.columns);
     else
       each_element(b, pitch, [&](i64 j, i64 i) { y[i] = storage<S>::write(x[j]); });
   });
@@ -132,7 +165,7 @@ template <class T> void index_loop(const step& s, const tile& t) {
     case dtype::int64:                              \
     case dtype::key: return loop<i64>;              \
     case dtype::uint8: return loop<u8>;             \
-    case dtype::boolean: return loop<boolean_byte>; \
+    case dtype::boolean: return loop<bool>; \
   }                                                 \
   return nullptr
 

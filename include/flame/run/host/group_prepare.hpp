@@ -13,12 +13,22 @@ namespace tiles {
 
 [[nodiscard]] constexpr i64 cost_of(op code) {
   switch (code) {
-    case op::exp: case op::expm1: case op::log: case op::log1p: case op::sin: case op::cos: case op::tanh:
-    case op::sigmoid: case op::erf: case op::uniform:
-      return 8;
+    case op::exp:
+    case op::expm1:
+    case op::log:
+    case op::log1p:
+    case op::sin:
+    case op::cos:
+    case op::tanh:
+    case op::sigmoid:
+    case op::erf:
+    case op::uniform: return 8;
     case op::normal: return 20;
     case op::pow: return 30;
-    case op::div: case op::reciprocal: case op::sqrt: case op::rsqrt: return 3;
+    case op::div:
+    case op::reciprocal:
+    case op::sqrt:
+    case op::rsqrt: return 3;
     default: return 1;
   }
 }
@@ -36,13 +46,13 @@ struct builder {
     int slot, value;
     level at;
   };
-  list<step> code = {};  // of row and full values, in the order of the body
+  list<step> code = {};   // of row and full values, in the order of the body
   list<bool> waits = {};  // of each of these: until another needs its result
-  list<int> maker = {};          // of each value: the step in `code`, -1 for uniform values and results of reductions
-  list<int> reduced = {};  // of each value: the column or total reduction that gives it, or -1
-  list<int> index_slot = {};  // of each value: the index slot that it is, or -1
+  list<int> maker = {};  // of each value: the step in `code`, -1 for uniform values and results of reductions
+  list<int> reduced = {};      // of each value: the column or total reduction that gives it, or -1
+  list<int> index_slot = {};   // of each value: the index slot that it is, or -1
   list<int> expanded[2] = {};  // of each value: itself at level row, full
-  list<int> value_of = {};  // of each instruction
+  list<int> value_of = {};     // of each instruction
   list<stored> stores = {};
   int at_instruction = 0;
 
@@ -52,7 +62,8 @@ struct builder {
                        : c == code_store ? "store"
                        : c < op_count    ? string_of(name_of(static_cast<op>(c)))
                                          : std::to_string(c);
-    throw error("flame::host::prepare: instruction " + std::to_string(at_instruction) + " (" + name + "): " + why);
+    throw error("flame::host::prepare: instruction " + std::to_string(at_instruction) + " (" + name +
+                "): " + why);
   }
 
   int add_value(lane type, level at) {
@@ -78,7 +89,8 @@ struct builder {
   }
 
   int operand(int instruction) const {
-    if (instruction < 0 || instruction >= at_instruction || value_of[instruction] < 0) refuse("an operand is not a value");
+    if (instruction < 0 || instruction >= at_instruction || value_of[instruction] < 0)
+      refuse("an operand is not a value");
     return value_of[instruction];
   }
   [[nodiscard]] const value& of(int v) const { return p.values[v]; }
@@ -259,7 +271,8 @@ struct builder {
     op o = static_cast<op>(i.code);
     if (i.at == level::full) p.cost += cost_of(o) - 1;
     switch (o) {
-      case op::uniform: case op::normal: return random(i, o);
+      case op::uniform:
+      case op::normal: return random(i, o);
       case op::fold: {
         step s;
         s.a = operand_not_reduced(i.a);
@@ -269,7 +282,11 @@ struct builder {
         return emit(s, lane::i64, level::uniform);
       }
       case op::where: return where(i);
-      case op::sum: case op::prod: case op::max: case op::min: case op::argmax: return reduce(i, o);
+      case op::sum:
+      case op::prod:
+      case op::max:
+      case op::min:
+      case op::argmax: return reduce(i, o);
       default:
         if (kind_of(o) == op_kind::unary) return unary(i, o);
         if (kind_of(o) == op_kind::binary) return binary(i, o);
@@ -282,7 +299,7 @@ struct builder {
   struct orderer {
     const builder& b;
     program& to;
-    bool late;         // stores stand at the end
+    bool late;  // stores stand at the end
     list<bool> done = {};
 
     void push(const step& s, step_role role) {
@@ -311,7 +328,7 @@ struct builder {
       const step& s = b.code[n];
       done[n] = true;
       need(s.a), need(s.b), need(s.c);
-      push(s, s.a < 0 ? step_role::load : step_role::compute);
+      push(s, s.a < 0 ? step_role::load : b.waits[n] ? step_role::expand : step_role::compute);
       for (const stored& o : b.stores)
         if (s.result >= 0 && o.value == s.result && follows(o)) store(o);
     }
@@ -388,8 +405,9 @@ struct builder {
 
 }  // namespace tiles
 
-// The group's instructions in the order in which a tile runs them, and a place for each value. Nothing of extents,
-// strides or memory is known yet. Throws flame::error for an instruction that is none of a fused group's.
+// The group's instructions in the order in which a tile runs them, and a place for each value. Nothing of
+// extents, strides or memory is known yet. Throws flame::error for an instruction that is none of a fused
+// group's.
 [[nodiscard]] inline prepared_group prepare(const group& g) {
   prepared_group p;
   tiles::builder b{g, p};

@@ -17,14 +17,15 @@ struct value {
   level at = level::full;
 };
 
-enum class step_role : u8 { compute, load, store };
+// An expansion runs past its result's end, so that it can only go to a register.
+enum class step_role : u8 { compute, expand, load, store };
 
 // Steps in the order in which they run in each tile.
 struct program {
   list<step> steps;
   list<step_role> roles;
-  list<int> registers;               // of each value: which of its kind; -1 if it never is in this program
-  list<int> made, last_used;         // of each value: by which step
+  list<int> registers;        // of each value: which of its kind; -1 if it never is in this program
+  list<int> made, last_used;  // of each value: by which step
   int register_count[register_kinds] = {};
 };
 
@@ -51,10 +52,10 @@ struct prepared_group {
   list<tiles::step> uniform_steps;   // once, before the tiles
   list<tiles::step> uniform_stores;  // once, after them
   tiles::program immediate;          // stores as soon as a value is there
-  tiles::program deferred;           // stores at the end: for outputs whose memory a later step still reads as input
+  tiles::program deferred;  // stores at the end: for outputs whose memory a later step still reads as input
   list<tiles::reduction> reductions;
-  bool whole_rows = false;           // a tile needs the whole of inner
-  i64 cost = 1;                      // of one element, about, in additions
+  bool whole_rows = false;  // a tile needs the whole of inner
+  i64 cost = 1;             // of one element, about, in additions
 };
 
 }  // namespace flame::host::inline FLAME_HOST_ISA

@@ -23,6 +23,12 @@ enum class lane : u8 { f32, f64, i32, i64, mask };
 }
 [[nodiscard]] constexpr int bytes_of(lane l) { return l == lane::f64 || l == lane::i64 ? 8 : 4; }
 
+// A comparison's result as a register of booleans holds it, and back.
+template <any_vector M> FLAME_INLINE auto narrow(M m) { return __builtin_convertvector(m, rebind<M, i32>); }
+template <any_vector V> FLAME_INLINE auto widen(rebind<V, i32> m) {
+  return __builtin_convertvector(m, signed_of<V>);
+}
+
 // Registers have room for whole vectors: every loop over one runs past its end to a multiple of this.
 inline constexpr i64 register_pad = 16;
 inline constexpr int uniform_bytes = 64;  // a uniform value, with the room of a whole vector
@@ -67,7 +73,8 @@ template <class F> FLAME_INLINE void each_block(const step& s, const tile& t, F 
   } else {
     // Values side by side, one for each row.
     constexpr stride_list none;
-    each_block(none, s.at == level::row ? slot.outer : none, 0, 1, s.at == level::row ? t.row : 0, t.size(s.at), shifted);
+    each_block(none, s.at == level::row ? slot.outer : none, 0, 1, s.at == level::row ? t.row : 0,
+               t.size(s.at), shifted);
   }
 }
 
