@@ -1,12 +1,14 @@
 // Elements per second of the host's array functions on one core, in first-level cache: the median of many
 // runs.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <flame/run/host/convert.hpp>
 #include <flame/run/host/math.hpp>
 #include <flame/run/host/random.hpp>
+#include <flame/run/host/threads.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,4 +100,15 @@ int main(int argc, char** argv) {
   report_conversion<float, i32>("i32 to f32");
   report_conversion<bool, float>("f32 to bool");
   report_conversion<float, flame::u8>("u8 to f32");
+  if (std::string_view("parallel_for").find(wanted) != std::string_view::npos &&
+      flame::host::thread_count() > 1) {
+    double t = seconds([] {
+      std::atomic<int> arrived{0};
+      flame::host::parallel_for(2, 1, [&](flame::i64, flame::i64) {
+        for (++arrived; arrived < 2;) {
+        }
+      });
+    });
+    std::printf("parallel_for      %6.2f us until two threads have met\n", t * 1e6);
+  }
 }
