@@ -85,7 +85,7 @@ struct network {
 }
 
 // Bytes of a value, an axis known only at run time counted as 64.
-[[nodiscard]] constexpr i64 weight(const tensor_type& t) {
+[[nodiscard]] constexpr i64 estimated_bytes(const tensor_type& t) {
   i64 n = size_of(t.element);
   for (int i = 0; i < t.rank; ++i) n *= t.axes[i]->extent == dynamic ? 64 : t.axes[i]->extent > 0 ? t.axes[i]->extent : 1;
   return n;
@@ -117,7 +117,7 @@ struct network {
       if (!forward[n]) continue;
       bool call = g.is(n, op::call), costly = is_costly(g[n].code);
       if (leaf(n) && held[n]) continue;
-      net.edge(2 * n, 2 * n + 1, call || is_free(g[n].code) ? infinite : weight(g.type(n)));
+      net.edge(2 * n, 2 * n + 1, call || is_free(g[n].code) ? infinite : estimated_bytes(g.type(n)));
       if (costly || leaf(n)) net.edge(source, 2 * n, infinite);
       if (reading[n]) net.edge(2 * n + 1, sink, infinite);
       if (!costly)

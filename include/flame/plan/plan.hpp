@@ -93,6 +93,20 @@ class planner {
     return out;
   }
 
+  // Puts a value where it must stand, if it does not stand there already.
+  void deliver(const placed& v, const placed& target) {
+    if (target.stacked) {
+      for (int i = 0; i < target.instances.size(); ++i) deliver(v.instances[i], target.instances[i]);
+      return;
+    }
+    const located &a = v.one, &b = target.one;
+    if (b.elements() == 0 || (a.buffer == b.buffer && a.offset == b.offset && !a.zero)) return;
+    if (a.zero)
+      fill(b, 0);
+    else
+      copy(a, b, nullptr, -1);
+  }
+
  private:
   struct frame {
     const planned_function& fn;
@@ -244,20 +258,6 @@ class planner {
   }
 
   // ---- Steps ----
-
-  // Puts a value where it must stand, if it does not stand there already.
-  void deliver(const placed& v, const placed& target) {
-    if (target.stacked) {
-      for (int i = 0; i < target.instances.size(); ++i) deliver(v.instances[i], target.instances[i]);
-      return;
-    }
-    const located &a = v.one, &b = target.one;
-    if (b.elements() == 0 || (a.buffer == b.buffer && a.offset == b.offset && !a.zero)) return;
-    if (a.zero)
-      fill(b, 0);
-    else
-      copy(a, b, nullptr, -1);
-  }
 
   void fill(const located& to, double number) {
     group* code = code_of(to.element, slot_kind::uniform);

@@ -5,8 +5,8 @@
 #include <flame/run/host/contract.hpp>
 #include <flame/run/host/conv.hpp>
 #include <flame/run/host/group.hpp>
-// index
-// pool
+#include <flame/run/host/index.hpp>
+#include <flame/run/host/pool.hpp>
 
 #include <functional>
 #include <memory>

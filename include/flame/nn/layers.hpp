@@ -1,0 +1,125 @@
+// Layers with parameters: embedding, conv2d, layer norm, batch norm.
+#pragma once
+#include <flame/expr/image.hpp>
+#include <flame/expr/random.hpp>
+#include <flame/nn/linear.hpp>
+
+namespace flame {
+
+namespace detail {
+
+// Every axis of a shape but one.
+template <class Shape, class Axis>
+struct other_axes;
+template <class E, class... X, class Axis>
+struct other_axes<shape<E, X...>, Axis> {
+  template <class... C>
+  static auto value(types<C...>) -> on_axes<C...>;
+  using type = decltype(value(typename concat<std::conditional_t<std::is_same_v<X, Axis>, types<>, types<X>>...>::type{}));
+};
+template <class Axes>
+struct mean_of;
+template <class... Axes>
+struct mean_of<on_axes<Axes...>> {
+  static constexpr auto value(const auto& x) { return mean(x, Axes{}...); }
+};
+template <class Others>
+constexpr auto mean_over(const auto& x, Others) {
+  return mean_of<typename Others::type>::value(x);
+}
+
+}  // namespace detail
+
+// embedding_table(index) = weight[index], weight [entry, feature], normal with deviation 1 as in PyTorch.
+template <class Place, const auto& Entry, const auto& Feature, class Init = initial::normal<1000>>
+struct embedding_table {
+  BOOST_HANA_DEFINE_STRUCT(embedding_table, (param<Place, "weight", Init, Entry, Feature>, weight));
+  constexpr auto operator()(const auto& index) const { return gather(weight, index, tag_of<Entry>{}); }
+};
+
+// The axes of a kernel of Size x Size taps.
+template <int Size>
+struct tap_row : dim<Size> {
+  static constexpr u64 id = mix(0x7A90, Size);
+};
+template <int Size>
+struct tap_column : dim<Size> {
+  static constexpr u64 id = mix(0x7A91, Size);
+};
+
+// conv(x) = conv2d(x, weight) + bias on [..., height, width, in]; weight [out, row, column, in / groups]. A checkpoint
+// holds it as PyTorch does, [out, in / groups, row, column]: see io/checkpoint.hpp.
+template <class Place, const auto& In, const auto& Out, int Kernel, conv_options Options = conv_options{},
+          bool Bias = true>
+struct convolution_layer {
+  using in_axis = std::conditional_t<Options.groups == 1, detail::weight_axis<tag_of<In>, tag_of<Out>>, tag_of<In>>;
+  using rows = tap_row<Kernel>;
+  using columns = tap_column<Kernel>;
+  using fan = initial::fan_in<rows, columns, in_axis>;
+  template <bool Present, fixed_string Name, class Init, const auto&... Axes>
+  using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
+  static_assert(Options.groups == 1, "flame::convolution_layer: groups are written with conv2d<options>(x, w)");
+
+  BOOST_HANA_DEFINE_STRUCT(convolution_layer,
+                           (param<Place, "weight", fan, Out, detail::axis_object<rows>, detail::axis_object<columns>,
+                                  detail::axis_object<in_axis>>,
+                            weight),
+                           (optional<Bias, "bias", fan, Out>, bias));
+
+  constexpr auto operator()(const auto& x) const {
+    auto y = [&] {
+      if constexpr (std::is_same_v<in_axis, tag_of<In>>)
+        return conv2d<Options>(x, weight);
+      else
+        return conv2d<Options>(rename(x, tag_of<In>{}, in_axis{}), weight);
+    }();
+    if constexpr (Bias)
+      return y + bias;
+    else
+      return y;
+  }
+};
+
+// layer_norm over one axis, times weight plus bias.
+template <class Place, const auto& Feature, bool Affine = true>
+struct layer_norm_layer {
+  template <bool Present, fixed_string Name, class Init, const auto&... Axes>
+  using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
+  BOOST_HANA_DEFINE_STRUCT(layer_norm_layer, (optional<Affine, "weight", initial::ones, Feature>, weight),
+                           (optional<Affine, "bias", initial::zeros, Feature>, bias));
+  constexpr auto operator()(const auto& x, double eps = 1e-5) const {
+    auto y = layer_norm(x, eps, tag_of<Feature>{});
+    if constexpr (Affine)
+      return y * weight + bias;
+    else
+      return y;
+  }
+};
+
+// Batch norm over every axis but Feature (Ioffe and Szegedy 2015). Training uses the batch's statistics and renews the
+// running ones: running = (1 - momentum) running + momentum batch, the variance unbiased there, as in PyTorch.
+template <class Place, const auto& Feature>
+struct batch_norm {
+  BOOST_HANA_DEFINE_STRUCT(batch_norm, (param<Place, "weight", initial::ones, Feature>, weight),
+                           (param<Place, "bias", initial::zeros, Feature>, bias),
+                           (state<Place, "running_mean", initial::zeros, Feature>, running_mean),
+                           (state<Place, "running_var", initial::ones, Feature>, running_var));
+
+  constexpr auto operator()(const auto& x, double momentum = 0.1, double eps = 1e-5) const {
+    if constexpr (Place::mode::training) {
+      auto others = detail::other_axes<shape_of<decltype(x)>, tag_of<Feature>>{};
+      auto m = detail::mean_over(x, others);
+      auto centred = x - m;
+      auto v = detail::mean_over(centred * centred, others);
+      using E = element_of<shape_of<decltype(x)>>;
+      auto n = detail::count<E>(x, typename decltype(others)::type{});
+      assign(running_mean, stop_gradient(running_mean * (1 - momentum) + m * momentum));
+      assign(running_var, stop_gradient(running_var * (1 - momentum) + v * (n / (n - 1.0)) * momentum));
+      return centred * rsqrt(v + eps) * weight + bias;
+    } else {
+      return (x - running_mean) * rsqrt(running_var + eps) * weight + bias;
+    }
+  }
+};
+
+}  // namespace flame

@@ -1,0 +1,83 @@
+// linear: y = x W^T + b.
+#pragma once
+#include <flame/expr/contract.hpp>
+#include <flame/nn/init.hpp>
+#include <flame/nn/place.hpp>
+
+#include <boost/hana/define_struct.hpp>
+
+namespace flame {
+
+// The input axis of a weight whose two axes would be one.
+template <class Axis>
+struct input_of : dim<Axis::extent> {
+  static constexpr u64 id = mix(0x1F0F, axis_of<Axis>::id());
+};
+
+// The rank of low-rank adapters: another one in every instance, 0 where nothing is adapted.
+inline constexpr struct lora_rank : dim<> {
+} lora_rank;
+
+// No member: what stands where a member is left out.
+struct absent {};
+
+namespace detail {
+template <class In, class Out>
+using weight_axis = std::conditional_t<std::is_same_v<In, Out>, input_of<In>, In>;
+template <class Axis>
+inline constexpr Axis axis_object{};
+
+template <class Place>
+inline constexpr bool adapts = [] {
+  if constexpr (requires { Place::mode::adapts(text{}); })
+    return Place::mode::adapts(Place::path_type::name);
+  else
+    return false;
+}();
+}  // namespace detail
+
+// linear(x) = x W^T + b, with weight [out, in] and bias [out] as in PyTorch's files. Where the model's mode adapts this
+// member, + scale (x A^T) B^T with A [rank, in] and B [out, rank] (Hu et al. 2021).
+template <class Place, const auto& In, const auto& Out, bool Bias = true>
+struct linear {
+  using in_axis = tag_of<In>;
+  using out_axis = tag_of<Out>;
+  using weight_in = detail::weight_axis<in_axis, out_axis>;
+  using fan = initial::fan_in<weight_in>;
+  static constexpr bool adapted = detail::adapts<Place>;
+  template <bool Present, fixed_string Name, class Init, const auto&... Axes>
+  using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
+
+  BOOST_HANA_DEFINE_STRUCT(
+      linear, (param<Place, "weight", fan, Out, detail::axis_object<weight_in>>, weight),
+      (optional<Bias, "bias", fan, Out>, bias),
+      (optional<adapted, "lora_A", fan, lora_rank, detail::axis_object<weight_in>>, lora_A),
+      (optional<adapted, "lora_B", initial::zeros, Out, lora_rank>, lora_B),
+      (optional<adapted, "lora_scale", initial::ones>, lora_scale));
+
+  constexpr auto operator()(const auto& x) const {
+    auto y = add_bias(matmul(renamed(x), weight, weight_in{}));
+    if constexpr (adapted) {
+      auto low = matmul(matmul(renamed(x), lora_A, weight_in{}), lora_B, lora_rank);
+      return y + low * stop_gradient(lora_scale);
+    } else {
+      return y;
+    }
+  }
+
+ private:
+  static constexpr auto renamed(const auto& x) {
+    if constexpr (std::is_same_v<in_axis, weight_in>)
+      return x;
+    else
+      return rename(x, in_axis{}, weight_in{});
+  }
+  constexpr auto add_bias(const auto& y) const {
+    if constexpr (Bias)
+      return y + bias;
+    else
+      return y;
+  }
+};
+
+}  // namespace flame
