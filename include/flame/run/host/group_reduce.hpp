@@ -212,6 +212,15 @@ template <class F> void accumulate_loop(const step& s, const tile& t) {
   for (; j < n; ++j) sum[j] = F::combine(sum[j], x[j]);
 }
 
+// The total of a row value: each row counts once, however many columns the tile has.
+template <class F> void accumulate_rows_loop(const step& s, const tile& t) {
+  if (t.column > 0) return;
+  tile rows = t;
+  rows.columns = 1;
+  rows.count = t.rows;
+  accumulate_loop<F>(s, rows);
+}
+
 template <class T, reduce_mode Mode> void accumulate_argmax_loop(const step& s, const tile& t) {
   const T* x = t.at<T>(s.a);
   auto* sum = static_cast<best<T>*>(t.sums[s.reduction]);
@@ -300,17 +309,17 @@ struct reduction_loops {
   reduction_code code;
 };
 
-template <class F> [[nodiscard]] inline reduction_loops loops_of(reduce_mode mode) {
+template <class F> [[nodiscard]] inline reduction_loops loops_of(reduce_mode mode, bool of_rows) {
   if (mode == reduce_mode::row) return {row_reduce_loop<F>, {}};
-  return {accumulate_loop<F>, code_of<F>()};
+  return {of_rows ? accumulate_rows_loop<F> : accumulate_loop<F>, code_of<F>()};
 }
 template <template <class> class F>
-[[nodiscard]] inline reduction_loops number_loops(lane l, reduce_mode mode, bool wraps) {
+[[nodiscard]] inline reduction_loops number_loops(lane l, reduce_mode mode, bool wraps, bool of_rows) {
   switch (l) {
-    case lane::f32: return loops_of<F<float>>(mode);
-    case lane::f64: return loops_of<F<double>>(mode);
-    case lane::i32: return wraps ? loops_of<F<u32>>(mode) : loops_of<F<i32>>(mode);
-    case lane::i64: return wraps ? loops_of<F<u64>>(mode) : loops_of<F<i64>>(mode);
+    case lane::f32: return loops_of<F<float>>(mode, of_rows);
+    case lane::f64: return loops_of<F<double>>(mode, of_rows);
+    case lane::i32: return wraps ? loops_of<F<u32>>(mode, of_rows) : loops_of<F<i32>>(mode, of_rows);
+    case lane::i64: return wraps ? loops_of<F<u64>>(mode, of_rows) : loops_of<F<i64>>(mode, of_rows);
     default: return {};
   }
 }
@@ -321,12 +330,13 @@ template <class T> [[nodiscard]] inline reduction_loops argmax_loops(reduce_mode
           argmax_code<T>()};
 }
 
-[[nodiscard]] inline reduction_loops reduction_for(op code, lane l, reduce_mode mode) {
+// of_rows: the total of a row value.
+[[nodiscard]] inline reduction_loops reduction_for(op code, lane l, reduce_mode mode, bool of_rows) {
   switch (code) {
-    case op::sum: return number_loops<sum_of>(l, mode, true);
-    case op::prod: return number_loops<prod_of>(l, mode, true);
-    case op::max: return l == lane::mask ? loops_of<any_of>(mode) : number_loops<max_of>(l, mode, false);
-    case op::min: return l == lane::mask ? loops_of<all_of>(mode) : number_loops<min_of>(l, mode, false);
+    case op::sum: return number_loops<sum_of>(l, mode, true, of_rows);
+    case op::prod: return number_loops<prod_of>(l, mode, true, of_rows);
+    case op::max: return l == lane::mask ? loops_of<any_of>(mode, of_rows) : number_loops<max_of>(l, mode, false, of_rows);
+    case op::min: return l == lane::mask ? loops_of<all_of>(mode, of_rows) : number_loops<min_of>(l, mode, false, of_rows);
     case op::argmax:
       switch (l) {
         case lane::f32: return argmax_loops<float>(mode);
