@@ -53,4 +53,22 @@ struct axis_of {
 template <axis Axis>
 inline constexpr const axis_info* axis_ptr = &axis_of<Axis>::info;
 
+// An extent given to an axis.
+struct axis_extent {
+  const axis_info* axis = nullptr;
+  i64 extent = 0;
+};
+
+// The same with the axis as a type: batch == 128. A member batch(128) of dim<> would not know the tag's class, and
+// batch = 128 is hidden by the tag's own assignment.
+template <axis Axis>
+struct sized {
+  i64 extent;
+  constexpr operator axis_extent() const { return {axis_ptr<Axis>, extent}; }
+};
+template <axis Axis>
+[[nodiscard]] constexpr sized<Axis> operator==(const Axis&, i64 extent) {
+  return {extent};
+}
+
 }  // namespace flame
