@@ -1,8 +1,39 @@
-// A growing array that works in constant evaluation and at run time alike, in g++, clang and nvcc.
+// Growing arrays and views of arrays that work in constant evaluation and at run time alike, in g++, clang and nvcc.
+//
+// Constant evaluation pays for every call: loops here and in graph/ go over plain pointers.
 #pragma once
 #include <flame/base/config.hpp>
 
 namespace flame {
+
+template <class T>
+struct list;
+
+// Somebody else's array. It may lie in the list that it is appended to.
+template <class T>
+struct array_view {
+  const T* items = nullptr;
+  int count = 0;
+
+  constexpr array_view() = default;
+  constexpr array_view(const T* from, int n) : items(from), count(n) {}
+  constexpr array_view(const list<T>& from) : items(from.items), count(from.count) {}
+  template <int N>
+  constexpr array_view(const T (&from)[N]) : items(from), count(N) {}
+
+  [[nodiscard]] constexpr bool empty() const { return count == 0; }
+  [[nodiscard]] constexpr int size() const { return count; }
+  constexpr const T& operator[](int i) const { return items[i]; }
+  constexpr const T* begin() const { return items; }
+  constexpr const T* end() const { return items + count; }
+
+  [[nodiscard]] constexpr int find(const T& item) const {
+    for (int i = 0; i < count; ++i)
+      if (items[i] == item) return i;
+    return -1;
+  }
+  [[nodiscard]] constexpr bool has(const T& item) const { return find(item) >= 0; }
+};
 
 template <class T>
 struct list {
@@ -34,16 +65,16 @@ struct list {
   }
   constexpr ~list() { delete[] items; }
 
-  constexpr list(const T* from, int n) {
-    reserve(n);
-    for (int i = 0; i < n; ++i) items[count++] = from[i];
-  }
+  constexpr explicit list(array_view<T> from) { append(from); }
+  constexpr list(const T* from, int n) { append(array_view<T>(from, n)); }
   template <int N>
-  constexpr list(const T (&from)[N]) : list(from, N) {}
+  constexpr list(const T (&from)[N]) {
+    append(array_view<T>(from, N));
+  }
 
   constexpr void reserve(int n) {
     if (n <= room) return;
-    T* grown = new T[static_cast<unsigned>(n)]{};
+    T* grown = new T[static_cast<unsigned>(n)];
     for (int i = 0; i < count; ++i) grown[i] = static_cast<T&&>(items[i]);
     delete[] items;
     items = grown;
@@ -59,9 +90,19 @@ struct list {
     }
     return count++;
   }
-  constexpr void append(const list& other) {
-    reserve(count + other.count);
-    for (int i = 0; i < other.count; ++i) items[count++] = other.items[i];
+  constexpr void append(array_view<T> other) {
+    if (other.count == 0) return;
+    if (count + other.count > room) {
+      T* old = items;  // `other` may live there
+      room = count + other.count > 2 * room ? count + other.count : 2 * room;
+      items = new T[static_cast<unsigned>(room)];
+      for (int i = 0; i < other.count; ++i) items[count + i] = other.items[i];
+      for (int i = 0; i < count; ++i) items[i] = static_cast<T&&>(old[i]);
+      delete[] old;
+    } else {
+      for (int i = 0; i < other.count; ++i) items[count + i] = other.items[i];
+    }
+    count += other.count;
   }
   constexpr void resize(int n, const T& fill = T{}) {
     reserve(n);
@@ -82,16 +123,8 @@ struct list {
   constexpr const T* begin() const { return items; }
   constexpr const T* end() const { return items + count; }
 
-  [[nodiscard]] constexpr bool has(const T& item) const {
-    for (int i = 0; i < count; ++i)
-      if (items[i] == item) return true;
-    return false;
-  }
-  [[nodiscard]] constexpr int find(const T& item) const {
-    for (int i = 0; i < count; ++i)
-      if (items[i] == item) return i;
-    return -1;
-  }
+  [[nodiscard]] constexpr bool has(const T& item) const { return array_view<T>(*this).has(item); }
+  [[nodiscard]] constexpr int find(const T& item) const { return array_view<T>(*this).find(item); }
   friend constexpr bool operator==(const list& a, const list& b) {
     if (a.count != b.count) return false;
     for (int i = 0; i < a.count; ++i)
@@ -100,15 +133,72 @@ struct list {
   }
 };
 
-// Stable insertion sort: lists sorted here are short (leaves, axes) or nearly sorted.
+// Stable merge sort, from the bottom: no recursion, for nvcc's sake.
 template <class T, class Less>
 constexpr void sort(list<T>& items, Less less) {
-  for (int i = 1; i < items.count; ++i) {
-    T item = items[i];
-    int j = i;
-    for (; j > 0 && less(item, items[j - 1]); --j) items[j] = items[j - 1];
-    items[j] = item;
+  list<T> other;
+  other.resize(items.count);
+  for (int width = 1; width < items.count; width *= 2) {
+    for (int begin = 0; begin < items.count; begin += 2 * width) {
+      int middle = begin + width < items.count ? begin + width : items.count;
+      int end = begin + 2 * width < items.count ? begin + 2 * width : items.count;
+      for (int i = begin, j = middle, k = begin; k < end; ++k) {
+        bool right = i == middle || (j < end && less(items.items[j], items.items[i]));
+        other.items[k] = items.items[right ? j++ : i++];
+      }
+    }
+    T* swapped = items.items;
+    items.items = other.items;
+    other.items = swapped;
+    int room = items.room;
+    items.room = other.room, other.room = room;
   }
 }
+
+// Finds things by hash: open addressing. The things lie in the order of their numbers elsewhere.
+struct hash_table {
+  list<u64> hashes;
+  list<int> slots;  // 0: empty; else the thing's number and 1
+  int used = 0;
+
+  // The first thing of this hash for which `same` holds; -1 if there is none.
+  template <class Same>
+  [[nodiscard]] constexpr int find(u64 hash, Same same) const {
+    if (used == 0) return -1;
+    const u64 mask = static_cast<u64>(slots.count - 1);
+    for (u64 at = hash & mask; slots.items[at] != 0; at = (at + 1) & mask) {
+      int found = slots.items[at] - 1;
+      if (hashes.items[found] == hash && same(found)) return found;
+    }
+    return -1;
+  }
+  // The next thing: its number is the count of those before.
+  constexpr int add(u64 hash) {
+    if (2 * used >= slots.count) grow(used < 16 ? 64 : 4 * used);
+    place(hash, used);
+    hashes.push(hash);
+    return used++;
+  }
+  // Room for so many things.
+  constexpr void reserve(int n) {
+    hashes.reserve(n);
+    if (2 * n > slots.count) grow(2 * n);
+  }
+
+ private:
+  constexpr void place(u64 hash, int number) {
+    const u64 mask = static_cast<u64>(slots.count - 1);
+    u64 at = hash & mask;
+    while (slots.items[at] != 0) at = (at + 1) & mask;
+    slots.items[at] = number + 1;
+  }
+  constexpr void grow(int least) {
+    int n = 64;
+    while (n < least) n *= 2;
+    slots.clear();
+    slots.resize(n, 0);
+    for (int i = 0; i < used; ++i) place(hashes.items[i], i);
+  }
+};
 
 }  // namespace flame

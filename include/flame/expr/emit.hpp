@@ -1,6 +1,7 @@
 // One operation on operands: its shape by graph/infer.hpp, then a node of the traced graph or an expression type.
 #pragma once
 #include <flame/expr/operand.hpp>
+#include <flame/pass/freeze.hpp>
 
 namespace flame {
 
@@ -110,11 +111,14 @@ struct inferred {
     fault why;
   };
   static constexpr outcome compute() {
+    const list<const axis_info*> axes = Axes::value();
+    const list<u64> numbers = Numbers::value();
+    const tensor_type types[] = {Shapes::value()..., tensor_type{}};
     operation o;
     o.code = Code;
-    (o.operands.push(Shapes::value()), ...);
-    o.axes = Axes::value();
-    o.data = Numbers::value();
+    for (int i = 0; i < static_cast<int>(sizeof...(Shapes)); ++i) o.operands.push(&types[i]);
+    o.axes = axes;
+    o.data = numbers;
     outcome r{};
     r.why = infer(o, r.type);
     return r;
@@ -259,59 +263,31 @@ struct firsts {
   }
 };
 
-// Maker: `static constexpr graph make()` with its outputs. Shape: of the result.
-template <class Maker>
-struct flat {
-  struct counts {
-    int words, axes, leaves, functions;
-  };
-  static constexpr encoded make() { return encode(Maker::make()); }
-  static constexpr counts measure() {
-    encoded e = make();
-    return counts{e.words.size(), e.axes.size(), e.leaves.size(), e.functions.size()};
-  }
-  static constexpr counts n = measure();
-  struct arrays {
-    u64 words[static_cast<unsigned>(n.words) + 1] = {};
-    const axis_info* axes[static_cast<unsigned>(n.axes) + 1] = {};
-    const leaf_info* leaves[static_cast<unsigned>(n.leaves) + 1] = {};
-    const function_info* functions[static_cast<unsigned>(n.functions) + 1] = {};
-  };
-  static constexpr arrays fill() {
-    encoded e = make();
-    arrays d;
-    for (int i = 0; i < n.words; ++i) d.words[i] = e.words[i];
-    for (int i = 0; i < n.axes; ++i) d.axes[i] = e.axes[i];
-    for (int i = 0; i < n.leaves; ++i) d.leaves[i] = e.leaves[i];
-    for (int i = 0; i < n.functions; ++i) d.functions[i] = e.functions[i];
-    return d;
-  }
-  static constexpr arrays data = fill();
-};
-
-template <class Flat, class Shape, class HeldShapes, class HeldValues, int... W, int... A, int... L, int... F>
+// Maker: `static constexpr draft make()`. Shape: of the result.
+template <class Made, class Shape, class HeldShapes, class HeldValues, int... W, int... A, int... L, int... F>
 auto take_expr(std::integer_sequence<int, W...>, std::integer_sequence<int, A...>, std::integer_sequence<int, L...>,
                std::integer_sequence<int, F...>)
-    -> expr<Shape, leaf_refs<Flat::data.leaves[L]...>, HeldShapes, HeldValues,
-            function_refs<Flat::data.functions[F]...>, axis_refs<Flat::data.axes[A]...>, Flat::data.words[W]...>;
+    -> expr<Shape, leaf_refs<Made::value.leaves[L]...>, HeldShapes, HeldValues,
+            function_refs<Made::value.functions[F]...>, axis_refs<Made::value.axes[A]...>, Made::value.words[W]...>;
 
 template <class Maker, class Shape, class HeldShapes = types<>, class HeldValues = types<>>
-using expr_of = decltype(take_expr<flat<Maker>, Shape, HeldShapes, HeldValues>(
-    std::make_integer_sequence<int, flat<Maker>::n.words>{}, std::make_integer_sequence<int, flat<Maker>::n.axes>{},
-    std::make_integer_sequence<int, flat<Maker>::n.leaves>{},
-    std::make_integer_sequence<int, flat<Maker>::n.functions>{}));
+using expr_of = decltype(take_expr<recorded<Maker, room_for_expressions>, Shape, HeldShapes, HeldValues>(
+    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.word_count>{},
+    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.axis_count>{},
+    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.leaf_count>{},
+    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.function_count>{}));
 
 template <op Code, class Axes, class Numbers, class... A>
 struct one_operation {
   template <int... I>
-  static constexpr graph build(std::integer_sequence<int, I...>) {
-    graph g;
+  static constexpr draft build(std::integer_sequence<int, I...>) {
+    draft d;
     list<int> in;
-    (in.push(import_held<A, firsts<A...>::size(I)>(g)), ...);
-    g.outputs.push(g.put(Code, in, Axes::value(), Numbers::value()));
-    return simplify(g);
+    (in.push(import_held<A, firsts<A...>::size(I)>(d.g)), ...);
+    d.g.outputs.push(simplest(d.g, d.g.put(Code, in, Axes::value(), Numbers::value())));
+    return d;
   }
-  static constexpr graph make() { return build(std::make_integer_sequence<int, sizeof...(A)>{}); }
+  static constexpr draft make() { return build(std::make_integer_sequence<int, sizeof...(A)>{}); }
 };
 
 }  // namespace detail
@@ -327,7 +303,7 @@ constexpr auto emit(const A&... a) {
     (in.push(detail::import_into(*g, a)), ...);
     typename detail::sym_for<result>::type s;
     s.g = g;
-    s.n = g->put(Code, in, Axes::value(), Numbers::value());
+    s.n = simplest(*g, g->put(Code, in, Axes::value(), Numbers::value()));
     return s;
   } else {
     using held_shapes = typename detail::concat<typename detail::holding<A>::shapes...>::type;

@@ -58,7 +58,7 @@ struct trace {
   static constexpr draft build(std::integer_sequence<int, I...>) {
     draft d;
     (d.operands.push(&argument<I, Shapes>::info), ...);
-    graph g;
+    graph& g = d.g;
     auto out = Fn{}(typename sym_for<Shapes>::type{{}, &g, g.leaf(&argument<I, Shapes>::info)}...);
     auto add = [&](const auto& one) { g.outputs.push(import_into(g, one)); };
     if constexpr (requires { std::tuple_size<decltype(out)>::value; })
@@ -66,14 +66,16 @@ struct trace {
     else
       add(out);
     d.first_state = g.outputs.size();
+    list<const leaf_info*> parameters;
     for (const graph::assignment& a : g.assigned) {
       d.states.push(a.state);
       g.outputs.push(g.as_type(a.value, a.state->type));
+      parameters.push(a.state);  // also where nothing reads it
     }
-    d.g = simplify(g);
-    list<const leaf_info*> parameters;
-    for (int n = 0; n < d.g.size(); ++n)
-      if (d.g.is(n, op::leaf) && !d.operands.has(d.g[n].leaf)) parameters.push(d.g[n].leaf);
+    for (int n : canonical_order(g)) {
+      if (!g.is(n, op::leaf)) break;
+      if (!d.operands.has(g[n].leaf) && !parameters.has(g[n].leaf)) parameters.push(g[n].leaf);
+    }
     sort(parameters, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });
     d.operands.append(parameters);
     return d;

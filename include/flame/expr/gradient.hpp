@@ -22,6 +22,13 @@ struct gradient_source {
       g.outputs = decode(g, E::view());
     return g;
   }
+  static constexpr int find_call_room() {
+    if constexpr (leaf_type<E>)
+      return 0;
+    else
+      return count_calls(E::words);
+  }
+  static constexpr int call_room = find_call_room();
   static constexpr list<int> outputs(const graph& g) { return g.outputs; }
   static constexpr list<int> wrt(const graph&) {
     list<int> w;
@@ -34,23 +41,26 @@ struct gradient_source {
 template <class Source, keep Policy, wanted Want, class Cotangent>
 struct gradient_maker {
   static constexpr text name = "gradient";
-  static constexpr graph make() {
-    graph g = Source::from();
+  static constexpr draft make() {
+    const graph g = Source::from();
+    const list<int> outputs = Source::outputs(g), wrt = Source::wrt(g);
     list<const leaf_info*> cotangents;
     if constexpr (std::is_void_v<Cotangent>)
       cotangents.push(nullptr);
     else
       cotangents.push(&leaf_of<Cotangent>::info);
-    differentiated d = differentiate(g, Source::outputs(g), cotangents, Source::wrt(g),
-                                     derived_calls<Source, Policy>::table.at);
-    list<int> wrt = Source::wrt(g);
-    if (Want == wanted::value_and_gradients) d.g.outputs = d.values;
-    for (int i = 0; i < d.gradients.size(); ++i) {
+    differentiated d = differentiate(g, outputs, cotangents, wrt, derived_calls<Source, Policy>::table.at);
+    draft r;
+    r.g = static_cast<graph&&>(d.g);
+    if (Want == wanted::value_and_gradients)
+      r.g.outputs = d.values;
+    else
+      r.g.outputs.clear();
+    for (int i = 0; i < wrt.size(); ++i) {
       int n = d.gradients[i];
-      if (n < 0) n = d.g.as_type(d.g.constant(0, g.type(wrt[i]).element), g.type(wrt[i]));
-      d.g.outputs.push(n);
+      r.g.outputs.push(n >= 0 ? n : zeros(r.g, g.type(wrt[i])));
     }
-    return simplify(d.g);
+    return r;
   }
 };
 
@@ -76,25 +86,14 @@ constexpr auto make_expr(const E& e) {
 template <class S, class... X>
 constexpr list<int> traced_gradients(const S& loss, const X&... x) {
   graph& g = *loss.g;
-  graph from = g;
-  from.outputs.clear();
-  from.outputs.push(loss.n);
-  list<int> wrt;
+  list<int> wrt, r;
   (wrt.push(import_into(g, x)), ...);
-  if (from.size() != g.size()) from = g, from.outputs.push(loss.n);
-  list<const leaf_info*> one;
-  one.push(nullptr);
-  if (!analyse(from, from.outputs, wrt).calls.empty()) refuse(op::call, fault::operands_clash);
-  differentiated d = differentiate(from, from.outputs, one, wrt, nullptr);
-  list<int> place, in, r;
-  for (int n = 0; n < d.g.size(); ++n) {
-    in.clear();
-    for (int i = 0; i < d.g[n].arg_count; ++i) in.push(place[d.g.arg(n, i)]);
-    place.push(g.copy(d.g, n, in));
-  }
-  for (int i = 0; i < wrt.size(); ++i)
-    r.push(d.gradients[i] >= 0 ? place[d.gradients[i]]
-                               : g.as_type(g.constant(0, from.type(wrt[i]).element), from.type(wrt[i])));
+  const int one = g.constant(1, g.type(loss.n).element);
+  const activity act = analyse(g, {&loss.n, 1}, wrt);
+  if (!act.calls.empty()) refuse(op::call, fault::operands_clash);
+  reverse_sweep sweep{g, act, nullptr, {}, {}};
+  sweep.run({&loss.n, 1}, {&one, 1});
+  for (int n : wrt) r.push(sweep.cotangent[n] >= 0 ? sweep.rule.full(sweep.cotangent[n], n) : zeros(g, g.type(n)));
   return r;
 }
 

@@ -25,12 +25,21 @@ enum class fault : u8 {
   image_layout,      // a convolution or pooling: axes are not [..., height, width, channel]
 };
 
-// Everything that an operation says besides its operands' values.
+// The types of an operation's operands, which lie elsewhere.
+struct operand_types {
+  list<const tensor_type*> types;
+  constexpr void reserve(int n) { types.reserve(n); }
+  constexpr void push(const tensor_type* t) { types.push(t); }
+  [[nodiscard]] constexpr int size() const { return types.count; }
+  constexpr const tensor_type& operator[](int i) const { return *types.items[i]; }
+};
+
+// Everything that an operation says besides its operands' values; all of it lies elsewhere.
 struct operation {
   op code = op::leaf;
-  list<tensor_type> operands;
-  list<const axis_info*> axes;
-  list<u64> data;
+  operand_types operands;
+  array_view<const axis_info*> axes;
+  array_view<u64> data;
   const leaf_info* leaf = nullptr;
   const function_info* function = nullptr;
 };
@@ -48,7 +57,7 @@ constexpr fault extend(tensor_type& t, const axis_info* a) {
 }
 
 // Axes of all operands: the order of the first operand that has them all, else the first's, then what others add.
-constexpr fault align(const list<tensor_type>& operands, int first, tensor_type& out) {
+constexpr fault align(const operand_types& operands, int first, tensor_type& out) {
   int widest = first;
   for (int i = first; i < operands.size(); ++i) {
     if (operands[i].stack) return fault::stacked;
@@ -77,7 +86,7 @@ constexpr fault replace(tensor_type& t, const axis_info* from, const axis_info* 
   return fault::none;
 }
 
-constexpr fault listed(const list<const axis_info*>& axes, int first, tensor_type& out) {
+constexpr fault listed(array_view<const axis_info*> axes, int first, tensor_type& out) {
   out.rank = 0;
   for (int i = first; i < axes.size(); ++i)
     if (fault f = extend(out, axes[i]); f != fault::none) return f;
@@ -85,7 +94,7 @@ constexpr fault listed(const list<const axis_info*>& axes, int first, tensor_typ
 }
 
 constexpr fault elementwise(const operation& o, tensor_type& out) {
-  const list<tensor_type>& in = o.operands;
+  const operand_types& in = o.operands;
   int first = o.code == op::where ? 1 : 0;
   dtype element = in[first].element;
   if (o.code == op::fold) {
@@ -149,7 +158,7 @@ constexpr fault reduction(const operation& o, tensor_type& out) {
 constexpr fault movement(const operation& o, tensor_type& out) {
   out = o.operands[0];
   if (out.stack) return fault::stacked;
-  const list<const axis_info*>& axes = o.axes;
+  const array_view<const axis_info*> axes = o.axes;
   switch (o.code) {
     case op::permute: {
       const tensor_type& in = o.operands[0];
@@ -270,7 +279,7 @@ constexpr fault batch_then(const tensor_type& from, int dropped, const axis_info
 
 constexpr fault convolution(const operation& o, tensor_type& out) {
   const tensor_type &a = o.operands[0], &b = o.operands[1];
-  const list<const axis_info*>& x = o.axes;  // xh xw kh kw cx cw oh ow co
+  const array_view<const axis_info*> x = o.axes;  // xh xw kh kw cx cw oh ow co
   if (a.stack || b.stack) return fault::stacked;
   if (a.element != b.element) return fault::dtypes_differ;
   if (!is_floating(a.element)) return fault::needs_floating;
@@ -300,7 +309,7 @@ constexpr fault convolution(const operation& o, tensor_type& out) {
 
 constexpr fault pooling(const operation& o, tensor_type& out) {
   const tensor_type& in = o.operands[0];
-  const list<const axis_info*>& x = o.axes;  // xh xw oh ow
+  const array_view<const axis_info*> x = o.axes;  // xh xw oh ow
   if (in.stack) return fault::stacked;
   if (!is_floating(in.element)) return fault::needs_floating;
   if (in.rank < 3) return fault::image_layout;

@@ -8,11 +8,13 @@ namespace flame {
 struct mask {
   u64 w0 = 0, w1 = 0, w2 = 0, w3 = 0;
 
-  constexpr u64& word(int i) { return i < 64 ? w0 : i < 128 ? w1 : i < 192 ? w2 : w3; }
   [[nodiscard]] constexpr bool has(int i) const {
-    return ((i < 64 ? w0 : i < 128 ? w1 : i < 192 ? w2 : w3) >> (i % 64)) & 1;
+    return ((i < 64 ? w0 : i < 128 ? w1 : i < 192 ? w2 : i < 256 ? w3 : 0) >> (i % 64)) & 1;
   }
-  constexpr void add(int i) { word(i) |= 1ull << (i % 64); }
+  constexpr void add(int i) {
+    if (i >= 256) detail::refuse_size("more than 256 operands of which some need gradients");
+    (i < 64 ? w0 : i < 128 ? w1 : i < 192 ? w2 : w3) |= 1ull << (i % 64);
+  }
   [[nodiscard]] constexpr bool any() const { return w0 | w1 | w2 | w3; }
   [[nodiscard]] constexpr int count() const {
     return __builtin_popcountll(w0) + __builtin_popcountll(w1) + __builtin_popcountll(w2) + __builtin_popcountll(w3);
@@ -22,9 +24,9 @@ struct mask {
   friend constexpr bool operator==(const mask&, const mask&) = default;
 };
 
-// Whether the derivative of an operation reaches operand i.
-[[nodiscard]] constexpr bool differentiates(const graph& g, int n, int i) {
-  switch (g[n].code) {
+// Whether the derivative of an operation between floating numbers reaches operand i.
+[[nodiscard]] constexpr bool differentiates(op code, int i) {
+  switch (code) {
     case op::sign: case op::floor: case op::is_finite: case op::is_nan: case op::logical_not: case op::stop_gradient:
     case op::fold: case op::less: case op::less_equal: case op::equal: case op::not_equal: case op::logical_and:
     case op::logical_or: case op::argmax: case op::uniform: case op::normal:
@@ -32,52 +34,78 @@ struct mask {
     case op::where: return i > 0;
     case op::gather: return i == 0;
     case op::scatter_add: case op::pool_take: case op::pool_put: return i == 1;
-    case op::cast: return is_floating(g.type(n).element) && is_floating(g.type(g.arg(n, 0)).element);
     default: return true;
   }
 }
+[[nodiscard]] constexpr bool differentiates(const graph& g, int n, int i) {
+  return differentiates(g.nodes.items[n].code, i) && is_floating(g.type(n).element) &&
+         is_floating(g.type(g.arg(n, i)).element);
+}
 
-// For each output of a function, the operands that it depends on differentiably.
-[[nodiscard]] constexpr list<mask> dependencies(const function_info& f);
+// For each output of a function, the operands that it depends on differentiably. Every function is read once, and
+// only its words are: no graph is made.
+struct dependency_map {
+  list<const function_info*> functions;
+  list<list<mask>> masks;
 
-// The same for a call: through a stack, an output depends on what any instance's does.
-[[nodiscard]] constexpr list<mask> dependencies(const function_info& f, const call_info& c) {
-  list<mask> d = dependencies(f);
-  if (!c.repeat) return d;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (int j = 0; j < d.size(); ++j)
-      for (int i = 0; i < c.operands.size(); ++i)
-        if (c.operands[i].mode == operand_mode::carry && d[j].has(i)) {
-          mask wider = d[j] | d[c.operands[i].index];
-          if (!(wider == d[j])) d[j] = wider, changed = true;
+  [[nodiscard]] constexpr const list<mask>& of(const function_info* f) {
+    int known = functions.find(f);
+    if (known >= 0) return masks.items[known];
+    list<mask> found = read(*f);
+    functions.push(f);
+    masks.push(found);
+    return masks.back();
+  }
+  // Of a call: through a stack, an output depends on what any instance's does.
+  [[nodiscard]] constexpr list<mask> of_call(const function_info* f, const call_info& c) {
+    list<mask> d = of(f);
+    if (!c.repeat) return d;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (int i = 0; i < c.operands.count; ++i) {
+        if (c.operands.items[i].mode != operand_mode::carry) continue;
+        const mask before = d.items[c.operands.items[i].index];
+        for (mask& m : d) {
+          if (!m.has(i)) continue;
+          mask wider = m | before;
+          if (!(wider == m)) m = wider, changed = true;
         }
-  }
-  return d;
-}
-
-constexpr list<mask> dependencies(const function_info& f) {
-  graph g = graph_of(f);
-  list<mask> m;
-  m.resize(g.size());
-  for (int n = 0; n < g.size(); ++n) {
-    if (g.is(n, op::leaf)) {
-      if (is_floating(g.type(n).element)) m[n].add(n);  // graph_of: leaf i is node i
-    } else if (g.is(n, op::result)) {
-      int call = g.arg(n, 0);
-      list<mask> d = dependencies(*g[call].function, g.call_of(call));
-      const mask& through = d[static_cast<int>(g.number(n, 0))];
-      for (int i = 0; i < g[call].arg_count; ++i)
-        if (through.has(i)) m[n] = m[n] | m[g.arg(call, i)];
-    } else if (!g.is(n, op::call)) {
-      for (int i = 0; i < g[n].arg_count; ++i)
-        if (differentiates(g, n, i)) m[n] = m[n] | m[g.arg(n, i)];
+      }
     }
+    return d;
   }
-  list<mask> out;
-  for (int o : g.outputs) out.push(m[o]);
-  return out;
-}
+
+ private:
+  constexpr list<mask> read(const function_info& f) {
+    word_reader r(f.words);
+    list<mask> m, out;
+    list<int> call_at;  // by node: which of `calls`
+    list<word_reader> calls;
+    list<list<mask>> through;
+    m.resize(r.count);
+    call_at.resize(r.count);
+    for (int n = 0; n < r.count; ++n) {
+      r.read();
+      mask& here = m.items[n];
+      if (r.code == op::leaf) {
+        if (is_floating(f.leaves[r.first]->type.element)) here.add(r.first);
+      } else if (r.code == op::call) {
+        call_at.items[n] = calls.push(r);
+        through.push(of_call(f.functions[r.function], call_info::decode(r.data)));
+      } else if (r.code == op::result) {
+        const word_reader& call = calls.items[call_at.items[r.first]];
+        const mask& d = through.items[call_at.items[r.first]].items[r.data[0]];
+        for (int i = 0; i < call.arg_count; ++i)
+          if (d.has(i)) here = here | m.items[call.operand(i)];
+      } else if (r.code != op::cast || is_floating(static_cast<dtype>(r.data[0]))) {  // integers depend on nothing
+        for (int i = 0; i < r.arg_count; ++i)
+          if (differentiates(r.code, i)) here = here | m.items[r.operand(i)];
+      }
+    }
+    for (int i = 0; i < r.outputs; ++i) out.push(m.items[r.output(i)]);
+    return out;
+  }
+};
 
 // What a call must give when it is differentiated.
 struct call_activity {
@@ -92,69 +120,77 @@ struct activity {
   list<call_activity> calls;  // in the order of their nodes
 };
 
-[[nodiscard]] constexpr activity analyse(const graph& g, const list<int>& outputs, const list<int>& wrt) {
-  list<u8> from, to;
+[[nodiscard]] constexpr activity analyse(const graph& g, array_view<int> outputs, array_view<int> wrt) {
+  activity a;
+  dependency_map functions;
+  list<u8> from;  // by node: made from what is asked for
+  list<int> call_at, call_nodes;
+  list<list<mask>> through;  // of each call
+  list<mask> out;
   from.resize(g.size(), 0);
-  to.resize(g.size(), 0);
-  list<list<mask>> deps;  // of each call node, kept for the way back
-  list<int> call_nodes;
-  for (int n : wrt) from[n] = 1;
+  call_at.resize(g.size());
+  a.active.resize(g.size(), 0);
+  u8* to = a.active.items;  // leads to an output
+  for (int n : wrt) from.items[n] = 1;
   for (int n = 0; n < g.size(); ++n) {
-    if (g.is(n, op::call)) {
-      call_nodes.push(n);
-      deps.push(dependencies(*g[n].function, g.call_of(n)));
-    } else if (g.is(n, op::result)) {
-      int call = g.arg(n, 0);
-      const mask& d = deps[call_nodes.find(call)][static_cast<int>(g.number(n, 0))];
-      for (int i = 0; i < g[call].arg_count; ++i)
-        if (d.has(i) && from[g.arg(call, i)]) from[n] = 1;
-    } else if (is_floating(g.type(n).element)) {
-      for (int i = 0; i < g[n].arg_count; ++i)
-        if (from[g.arg(n, i)] && differentiates(g, n, i)) from[n] = 1;
+    const node& o = g.nodes.items[n];
+    const int* in = g.args.items + o.args;
+    if (o.code == op::call) {
+      call_at.items[n] = call_nodes.push(n);
+      through.push(functions.of_call(o.function, g.call_of(n)));
+      out.push({});
+    } else if (o.code == op::result) {
+      const mask& d = through.items[call_at.items[in[0]]].items[g.number(n, 0)];
+      const array_view<int> operands = g.args_of(in[0]);
+      for (int i = 0; i < operands.count && !from.items[n]; ++i)
+        if (from.items[operands.items[i]] && d.has(i)) from.items[n] = 1;
+    } else {
+      for (int i = 0; i < o.arg_count; ++i)
+        if (from.items[in[i]] && differentiates(g, n, i)) from.items[n] = 1;
     }
   }
-  activity a;
   list<call_activity> reversed;
-  list<mask> out;
-  out.resize(call_nodes.size());
   for (int n : outputs) to[n] = 1;
   for (int n = g.size() - 1; n >= 0; --n) {
-    if (g.is(n, op::call)) {
-      int c = call_nodes.find(n);
-      if (!out[c].any()) continue;
-      call_info info = g.call_of(n);
+    const node& o = g.nodes.items[n];
+    const int* in = g.args.items + o.args;
+    if (o.code == op::call) {
+      int c = call_at.items[n];
+      if (!out.items[c].any()) continue;
+      const call_info info = g.call_of(n);
       call_activity r;
-      r.node = n, r.out = out[c];
+      r.node = n, r.out = out.items[c];
       for (bool changed = true; changed;) {  // a cotangent of one output is one of the states it came through
         changed = false;
-        for (int i = 0; i < info.operands.size(); ++i) {
-          bool reaches = false, starts = from[g.arg(n, i)] != 0;
-          for (int j = 0; j < info.outputs.size(); ++j) reaches = reaches || (r.out.has(j) && deps[c][j].has(i));
-          if (info.operands[i].mode == operand_mode::carry) {
+        for (int i = 0; i < info.operands.count; ++i) {
+          const call_operand operand = info.operands.items[i];
+          bool reaches = false, starts = from.items[in[i]] != 0;
+          for (int j = 0; j < info.outputs.count; ++j) reaches = reaches || (r.out.has(j) && through[c][j].has(i));
+          if (operand.mode == operand_mode::carry) {
             r.carried.add(i);
-            const mask& d = deps[c][info.operands[i].index];
-            for (int k = 0; k < info.operands.size(); ++k) starts = starts || (d.has(k) && from[g.arg(n, k)]);
+            const mask& d = through[c][operand.index];
+            for (int k = 0; k < info.operands.count; ++k) starts = starts || (from.items[in[k]] && d.has(k));
           }
           if (!reaches || !starts) continue;
           if (!r.in.has(i)) r.in.add(i), changed = true;
-          if (info.operands[i].mode == operand_mode::carry && !r.out.has(info.operands[i].index))
-            r.out.add(info.operands[i].index), changed = true;
+          if (operand.mode == operand_mode::carry && !r.out.has(operand.index)) r.out.add(operand.index), changed = true;
         }
       }
-      for (int i = 0; i < info.operands.size(); ++i)
-        if (r.in.has(i) && from[g.arg(n, i)]) to[g.arg(n, i)] = 1;
+      for (int i = 0; i < info.operands.count; ++i)
+        if (r.in.has(i) && from.items[in[i]]) to[in[i]] = 1;
       reversed.push(r);
-    } else if (to[n] && from[n]) {
-      if (g.is(n, op::result)) {
-        out[call_nodes.find(g.arg(n, 0))].add(static_cast<int>(g.number(n, 0)));
+    } else if (to[n] && from.items[n]) {
+      if (o.code == op::result) {
+        out.items[call_at.items[in[0]]].add(static_cast<int>(g.number(n, 0)));
       } else {
-        for (int i = 0; i < g[n].arg_count; ++i)
-          if (from[g.arg(n, i)] && differentiates(g, n, i)) to[g.arg(n, i)] = 1;
+        for (int i = 0; i < o.arg_count; ++i)
+          if (from.items[in[i]] && differentiates(g, n, i)) to[in[i]] = 1;
       }
     }
   }
-  for (int i = reversed.size() - 1; i >= 0; --i) a.calls.push(reversed[i]);
-  for (int n = 0; n < g.size(); ++n) a.active.push(from[n] && to[n]);
+  for (int i = reversed.count - 1; i >= 0; --i) a.calls.push(reversed.items[i]);
+  for (int n = 0; n < g.size(); ++n)
+    if (!from.items[n]) to[n] = 0;
   return a;
 }
 

@@ -22,24 +22,24 @@ template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
 struct derive;
 
 // What a graph with calls needs before it can be differentiated. Source: `static constexpr graph from()`,
-// `outputs(const graph&)`, `wrt(const graph&)`.
+// `outputs(const graph&)`, `wrt(const graph&)`, and `static constexpr int call_room`, at least the number of its calls.
 template <class Source, keep Policy>
 struct derived_calls {
-  static constexpr list<call_activity> active() {
+  struct request_list {
+    derivative_request at[static_cast<unsigned>(Source::call_room) + 1] = {};
+    int count = 0;
+  };
+  static constexpr request_list list_requests() {
+    request_list r;
+    if (Source::call_room == 0) return r;
     graph g = Source::from();
-    return analyse(g, Source::outputs(g), Source::wrt(g)).calls;
-  }
-  static constexpr int count = active().size();
-  static constexpr request_list<count> list_requests() {
-    request_list<count> r;
-    graph g = Source::from();
-    list<call_activity> calls = analyse(g, Source::outputs(g), Source::wrt(g)).calls;
-    for (int i = 0; i < count; ++i) r.at[i] = {g[calls[i].node].function, calls[i].in, calls[i].out, calls[i].carried};
+    const activity a = analyse(g, Source::outputs(g), Source::wrt(g));
+    for (const call_activity& c : a.calls) r.at[r.count++] = {g[c.node].function, c.in, c.out, c.carried};
     return r;
   }
-  static constexpr request_list<count> requests = list_requests();
+  static constexpr request_list requests = list_requests();
   struct table_type {
-    derived_call at[static_cast<unsigned>(count) + 1] = {};
+    derived_call at[static_cast<unsigned>(requests.count) + 1] = {};
   };
   template <int... I>
   static constexpr table_type make(std::integer_sequence<int, I...>) {
@@ -47,8 +47,19 @@ struct derived_calls {
                     Policy>::call...,
              derived_call{}}};
   }
-  static constexpr table_type table = make(std::make_integer_sequence<int, count>{});
+  static constexpr table_type table = make(std::make_integer_sequence<int, requests.count>{});
 };
+
+// How many nodes of some words are calls.
+[[nodiscard]] constexpr int count_calls(const u64* words) {
+  int calls = 0;
+  word_reader r(words);
+  for (int n = 0; n < r.count; ++n) {
+    r.read();
+    if (r.code == op::call) ++calls;
+  }
+  return calls;
+}
 
 template <int N>
 struct leaf_list {
@@ -68,6 +79,7 @@ struct derive {
   }
   static constexpr leaf_list<F->output_count> cotangents = make_cotangents();
 
+  static constexpr int call_room = F->function_count == 0 ? 0 : count_calls(F->words);
   static constexpr graph from() { return graph_of(*F); }
   static constexpr list<int> outputs(const graph& g) {
     list<int> o;
@@ -82,43 +94,44 @@ struct derive {
     return w;
   }
 
-  // The function's outputs, then the gradients.
-  static constexpr graph joint() {
-    graph g = from();
-    list<const leaf_info*> with;
-    for (int i = 0; i < F->output_count; ++i)
-      if (Out.has(i)) with.push(&cotangents.at[i]);
-    differentiated d = differentiate(g, outputs(g), with, wrt(g), derived_calls<derive, Policy>::table.at);
-    d.g.outputs = d.values;
-    list<int> leaves = wrt(g);
-    for (int i = 0; i < d.gradients.size(); ++i) {
-      int n = d.gradients[i];
-      if (n < 0) n = d.g.as_type(d.g.constant(0, g.type(leaves[i]).element), g.type(leaves[i]));
-      d.g.outputs.push(n);
+  // Forward and backward in one: the outputs, the gradients, what the forward keeps for the backward.
+  struct joint_maker {
+    static constexpr text name = derive::name;
+    static constexpr draft make() {
+      const graph g = from();
+      const list<int> of = outputs(g), leaves = wrt(g);
+      draft d;
+      d.operands.append({F->leaves, F->leaf_count});
+      list<const leaf_info*> with;
+      for (int i = 0; i < F->output_count; ++i)
+        if (Out.has(i)) with.push(&cotangents.at[i]);
+      d.operands.append(with);
+      differentiated j = differentiate(g, of, with, leaves, derived_calls<derive, Policy>::table.at);
+      d.g = static_cast<graph&&>(j.g);
+      d.g.outputs = j.values;
+      for (int i = 0; i < leaves.size(); ++i) {
+        int n = j.gradients[i];
+        d.g.outputs.push(n >= 0 ? n : zeros(d.g, g.type(leaves[i])));
+      }
+      list<u8> held;
+      held.resize(d.g.size(), 0);
+      for (int i = 0; i < F->leaf_count; ++i) held[i] = !Carried.has(i);
+      d.g.outputs.append(partition(d.g, F->output_count, held, Policy));
+      return d;
     }
-    return simplify(d.g);
-  }
-  static constexpr list<int> kept(const graph& g) {
-    list<u8> held;
-    held.resize(g.size(), 0);
-    for (int n = 0; n < g.size(); ++n)
-      if (g.is(n, op::leaf))
-        for (int i = 0; i < F->leaf_count; ++i)
-          if (F->leaves[i] == g[n].leaf && !Carried.has(i)) held[n] = 1;
-    return partition(g, F->output_count, held, Policy);
+  };
+  using joint = recorded<joint_maker, room_for_functions>;
+  static constexpr int gradient_count = In.count();
+  static constexpr int kept_count = joint::value.output_count - F->output_count - gradient_count;
+  static constexpr word_view joint_words() {
+    return {joint::value.words, joint::value.axes, joint::value.leaves, joint::value.functions};
   }
 
-  static constexpr int count_kept() {
-    graph g = joint();
-    return kept(g).size();
-  }
-  static constexpr int kept_count = count_kept();
   static constexpr leaf_list<kept_count> make_residual() {
     leaf_list<kept_count> l;
-    graph g = joint();
-    list<int> k = kept(g);
     for (int i = 0; i < kept_count; ++i)
-      l.at[i] = {mix(mix(0x4E51D0A1, F->id), static_cast<u64>(i)), leaf_kind::argument, g.type(k[i]), "residual"};
+      l.at[i] = {mix(mix(0x4E51D0A1, F->id), static_cast<u64>(i)), leaf_kind::argument,
+                 joint::value.output(F->output_count + gradient_count + i), "residual"};
     return l;
   }
   static constexpr leaf_list<kept_count> residual = make_residual();
@@ -127,43 +140,32 @@ struct derive {
     static constexpr text name = derive::name;
     static constexpr draft make() {
       draft d;
-      d.g = joint();
-      list<int> k = kept(d.g), outs;
-      for (int i = 0; i < F->output_count; ++i) outs.push(d.g.outputs[i]);
-      outs.append(k);
-      d.g.outputs = outs;
-      d.operands = list<const leaf_info*>(F->leaves, F->leaf_count);
-      d.states = list<const leaf_info*>(F->states, F->state_count);
+      list<int> all = decode(d.g, joint_words());
+      d.g.outputs.append({all.items, F->output_count});
+      d.g.outputs.append({all.items + F->output_count + gradient_count, kept_count});
+      d.operands.append({F->leaves, F->leaf_count});
+      d.states.append({F->states, F->state_count});
       d.first_state = F->first_state;
       return d;
     }
   };
+  // The joint graph with leaves in place of what is kept.
   struct backward_maker {
     static constexpr text name = derive::name;
     static constexpr draft make() {
-      graph g = joint();
-      list<int> k = kept(g), place, in;
       draft d;
       for (int i = 0; i < F->output_count; ++i)
         if (Out.has(i)) d.operands.push(&cotangents.at[i]);
       for (int i = 0; i < F->leaf_count; ++i)
         if (!Carried.has(i)) d.operands.push(F->leaves[i]);
       for (int i = 0; i < kept_count; ++i) d.operands.push(&residual.at[i]);
-      list<u8> needed;
-      needed.resize(g.size(), 0);
-      place.resize(g.size(), -1);
-      for (int i = F->output_count; i < g.outputs.size(); ++i) needed[g.outputs[i]] = 1;
-      for (int i = 0; i < k.size(); ++i) place[k[i]] = d.g.leaf(&residual.at[i]);
-      for (int n = g.size() - 1; n >= 0; --n)
-        if (needed[n] && place[n] < 0)
-          for (int i = 0; i < g[n].arg_count; ++i) needed[g.arg(n, i)] = 1;
-      for (int n = 0; n < g.size(); ++n) {
-        if (!needed[n] || place[n] >= 0) continue;
-        in.clear();
-        for (int i = 0; i < g[n].arg_count; ++i) in.push(place[g.arg(n, i)]);
-        place[n] = d.g.copy(g, n, in);
-      }
-      for (int i = F->output_count; i < g.outputs.size(); ++i) d.g.outputs.push(place[g.outputs[i]]);
+      const list<int> places = output_places(joint::value.words, joint::value.word_count);
+      list<int> instead;
+      instead.resize(node_count(joint::value.words), -1);
+      for (int i = 0; i < kept_count; ++i)
+        instead[places[F->output_count + gradient_count + i]] = d.g.leaf(&residual.at[i]);
+      list<int> all = decode(d.g, joint_words(), {}, instead);
+      d.g.outputs.append({all.items + F->output_count, gradient_count});
       return d;
     }
   };

@@ -10,32 +10,36 @@ enum class keep : u8 { all, cut, inputs };
 
 namespace flow {
 
-// Maximum flow (Dinic 1970) on small graphs, without recursion.
+// Maximum flow (Dinic 1970) on small networks, without recursion.
 struct network {
-  list<int> head, next, to;
+  list<int> head;            // by vertex: its last edge
+  list<int> next, to;        // by edge; edge e ^ 1 is e in the other direction
   list<i64> room;
   list<int> level, at;
 
-  constexpr explicit network(int nodes) { head.resize(nodes, -1); }
+  constexpr int vertex() { return head.push(-1); }
   constexpr void edge(int a, int b, i64 capacity) {
-    next.push(head[a]), to.push(b), room.push(capacity), head[a] = to.size() - 1;
-    next.push(head[b]), to.push(a), room.push(0), head[b] = to.size() - 1;
+    next.push(head.items[a]), to.push(b), room.push(capacity), head.items[a] = to.count - 1;
+    next.push(head.items[b]), to.push(a), room.push(0), head.items[b] = to.count - 1;
   }
   constexpr bool levels(int source, int sink) {
-    level.clear();
-    level.resize(head.size(), -1);
     list<int> queue;
+    queue.reserve(head.count);
+    for (int& l : level) l = -1;
     queue.push(source);
-    level[source] = 0;
-    for (int i = 0; i < queue.size(); ++i)
-      for (int e = head[queue[i]]; e >= 0; e = next[e])
-        if (room[e] > 0 && level[to[e]] < 0) {
-          level[to[e]] = level[queue[i]] + 1;
-          queue.push(to[e]);
+    level.items[source] = 0;
+    for (int i = 0; i < queue.count; ++i) {
+      const int n = queue.items[i];
+      for (int e = head.items[n]; e >= 0; e = next.items[e])
+        if (room.items[e] > 0 && level.items[to.items[e]] < 0) {
+          level.items[to.items[e]] = level.items[n] + 1;
+          queue.push(to.items[e]);
         }
-    return level[sink] >= 0;
+    }
+    return level.items[sink] >= 0;
   }
   constexpr void run(int source, int sink) {
+    level.resize(head.count);
     while (levels(source, sink)) {
       at = head;
       list<int> path;  // edges
@@ -44,31 +48,31 @@ struct network {
         if (n == sink) {
           i64 least = room[path[0]];
           for (int e : path)
-            if (room[e] < least) least = room[e];
-          for (int e : path) room[e] -= least, room[e ^ 1] += least;
+            if (room.items[e] < least) least = room.items[e];
+          for (int e : path) room.items[e] -= least, room.items[e ^ 1] += least;
           path.clear();
           n = source;
           continue;
         }
-        int e = at[n];
-        while (e >= 0 && !(room[e] > 0 && level[to[e]] == level[n] + 1)) e = next[e];
-        at[n] = e;
+        int e = at.items[n];
+        while (e >= 0 && !(room.items[e] > 0 && level.items[to.items[e]] == level.items[n] + 1)) e = next.items[e];
+        at.items[n] = e;
         if (e >= 0) {
           path.push(e);
-          n = to[e];
+          n = to.items[e];
         } else if (n == source) {
           break;
         } else {
           e = path.back();
           path.pop();
-          n = to[e ^ 1];
-          at[n] = next[e];
+          n = to.items[e ^ 1];
+          at.items[n] = next.items[e];
         }
       }
     }
   }
   // After run: on the source's side of the minimum cut.
-  [[nodiscard]] constexpr bool reached(int n) const { return level[n] >= 0; }
+  [[nodiscard]] constexpr bool reached(int n) const { return level.items[n] >= 0; }
 };
 
 }  // namespace flow
@@ -91,55 +95,98 @@ struct network {
   return n;
 }
 
+namespace detail {
+
+// The minimum cut between what can be had only by keeping something (costly values, operands that the backward is not
+// given) and what the backward reads. free: by node, made anew from nothing that has to be kept.
+constexpr void cut(const graph& g, const list<u8>& reading, const list<u8>& free, list<u8>& kept) {
+  constexpr i64 infinite = 1ll << 60;
+  flow::network net;
+  const int source = net.vertex(), sink = net.vertex();
+  list<u8> wanted = reading;  // read, or made into something that is
+  for (int n = g.size() - 1; n >= 0; --n)
+    if (wanted.items[n] && !free.items[n] && !is_costly(g.nodes.items[n].code))
+      for (int x : g.args_of(n)) wanted.items[x] = 1;
+  list<int> before, after;  // by node: the vertices of what it is made from and of its value
+  before.resize(g.size(), -1);
+  after.resize(g.size(), -1);
+  for (int n = 0; n < g.size(); ++n) {
+    if (!wanted.items[n] || free.items[n]) continue;
+    const op code = g.nodes.items[n].code;
+    if (code == op::leaf || is_costly(code)) {
+      before.items[n] = source;
+    } else {
+      int made_from = 0;
+      for (int x : g.args_of(n))
+        if (!free.items[x]) ++made_from, before.items[n] = after.items[x];
+      if (made_from > 1) {
+        before.items[n] = net.vertex();
+        for (int x : g.args_of(n))
+          if (!free.items[x]) net.edge(after.items[x], before.items[n], infinite);
+      }
+    }
+    if (code == op::call || is_free(code)) {
+      after.items[n] = before.items[n];
+    } else {
+      after.items[n] = net.vertex();
+      net.edge(before.items[n], after.items[n], estimated_bytes(g.type(n)));
+    }
+    if (reading.items[n] && after.items[n] != source) net.edge(after.items[n], sink, infinite);
+  }
+  net.run(source, sink);
+  for (int n = 0; n < g.size(); ++n)
+    kept.items[n] = before.items[n] != after.items[n] && net.reached(before.items[n]) && !net.reached(after.items[n]);
+}
+
+}  // namespace detail
+
 // The nodes to keep. g: a joint graph whose first `values` outputs are the forward's and whose other outputs are
 // gradients. held: leaves that the backward is given anyway.
 [[nodiscard]] constexpr list<int> partition(const graph& g, int values, const list<u8>& held, keep policy) {
-  list<u8> forward, reading, kept;
+  list<u8> forward, reading, free, kept;
   forward.resize(g.size(), 0);
   reading.resize(g.size(), 0);
+  free.resize(g.size(), 0);
   kept.resize(g.size(), 0);
-  for (int i = 0; i < g.outputs.size(); ++i) (i < values ? forward : reading)[g.outputs[i]] = 1;
+  for (int i = 0; i < values; ++i) forward[g.outputs[i]] = 1;
+  for (int i = values; i < g.outputs.size(); ++i) reading[g.outputs[i]] = 1;
   for (int n = g.size() - 1; n >= 0; --n)
-    for (int i = 0; i < g[n].arg_count; ++i) {
-      if (forward[n]) forward[g.arg(n, i)] = 1;
-    }
+    if (forward.items[n])
+      for (int x : g.args_of(n)) forward.items[x] = 1;
+  // What a call of the forward keeps is the forward's too.
+  for (int n = 0; n < g.size(); ++n)
+    if (g.is(n, op::result) && forward.items[g.arg(n, 0)]) forward.items[n] = 1;
   // What the backward reads: it is made of all that is no value of the forward's.
-  for (int n = g.size() - 1; n >= 0; --n)
-    if (reading[n] && !forward[n])
-      for (int i = 0; i < g[n].arg_count; ++i) reading[g.arg(n, i)] = 1;
-  auto leaf = [&](int n) { return g.is(n, op::leaf); };
-
+  for (int n = g.size() - 1; n >= 0; --n) {
+    if (!reading.items[n]) continue;
+    if (!forward.items[n])
+      for (int x : g.args_of(n)) reading.items[x] = 1;
+  }
+  for (int n = 0; n < g.size(); ++n)
+    if (!forward.items[n]) reading.items[n] = 0;
   if (policy == keep::cut) {
-    constexpr i64 infinite = 1ll << 60;
-    const int source = 2 * g.size(), sink = source + 1;
-    flow::network net(sink + 1);
     for (int n = 0; n < g.size(); ++n) {
-      if (!forward[n]) continue;
-      bool call = g.is(n, op::call), costly = is_costly(g[n].code);
-      if (leaf(n) && held[n]) continue;
-      net.edge(2 * n, 2 * n + 1, call || is_free(g[n].code) ? infinite : estimated_bytes(g.type(n)));
-      if (costly || leaf(n)) net.edge(source, 2 * n, infinite);
-      if (reading[n]) net.edge(2 * n + 1, sink, infinite);
-      if (!costly)
-        for (int i = 0; i < g[n].arg_count; ++i) net.edge(2 * g.arg(n, i) + 1, 2 * n, infinite);
+      const op code = g.nodes.items[n].code;
+      u8 all = code == op::leaf ? held.items[n] : !is_costly(code);
+      for (int x : g.args_of(n)) all = all && free.items[x];
+      free.items[n] = all;
     }
-    net.run(source, sink);
-    for (int n = 0; n < g.size(); ++n)
-      kept[n] = forward[n] && net.reached(2 * n) && !net.reached(2 * n + 1) && !is_free(g[n].code);
+    detail::cut(g, reading, free, kept);
   } else {
     for (int n = g.size() - 1; n >= 0; --n) {
-      if (!forward[n] || !reading[n]) continue;
-      if (leaf(n))
-        kept[n] = !held[n];
-      else if (policy == keep::all && !is_free(g[n].code) && !g.is(n, op::call))
-        kept[n] = 1;
+      if (!reading.items[n]) continue;
+      const op code = g.nodes.items[n].code;
+      if (code == op::leaf)
+        kept.items[n] = !held.items[n];
+      else if (policy == keep::all && !is_free(code) && code != op::call)
+        kept.items[n] = 1;
       else
-        for (int i = 0; i < g[n].arg_count; ++i) reading[g.arg(n, i)] = 1;
+        for (int x : g.args_of(n)) reading.items[x] = 1;
     }
   }
   list<int> nodes;
   for (int n = 0; n < g.size(); ++n)
-    if (kept[n]) nodes.push(n);
+    if (kept.items[n]) nodes.push(n);
   return nodes;
 }
 

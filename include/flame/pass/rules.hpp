@@ -4,25 +4,35 @@
 // without a derivative, so does this table: relu, abs and sign 0 at 0; minimum and maximum of equal operands one half
 // each; max and min over an axis share alike among equal elements; clamp passes at its edges.
 #pragma once
-#include <flame/graph/graph.hpp>
+#include <flame/pass/simplify.hpp>
 
 namespace flame {
 
 struct backward {
-  graph& g;
+  graph& g;  // every node added is simple (pass/simplify.hpp)
 
+  constexpr int put(op code, array_view<int> in, array_view<const axis_info*> axes = {}, array_view<u64> numbers = {}) {
+    return simplest(g, g.put(code, in, axes, numbers));
+  }
+  constexpr int unary(op code, int a) { return put(code, {&a, 1}); }
+  constexpr int binary(op code, int a, int b) {
+    const int in[] = {a, b};
+    return put(code, in);
+  }
   [[nodiscard]] constexpr int number(double v, int like) { return g.constant(v, g.type(like).element); }
-  constexpr int add(int a, int b) { return g.binary(op::add, a, b); }
-  constexpr int sub(int a, int b) { return g.binary(op::sub, a, b); }
-  constexpr int mul(int a, int b) { return g.binary(op::mul, a, b); }
-  constexpr int div(int a, int b) { return g.binary(op::div, a, b); }
-  constexpr int neg(int a) { return g.unary(op::neg, a); }
-  constexpr int full(int a, int n) { return g.as_type(a, g.type(n)); }
-  constexpr int select(int condition, int a, int b) { return g.where(condition, a, b); }
+  constexpr int add(int a, int b) { return binary(op::add, a, b); }
+  constexpr int sub(int a, int b) { return binary(op::sub, a, b); }
+  constexpr int mul(int a, int b) { return binary(op::mul, a, b); }
+  constexpr int div(int a, int b) { return binary(op::div, a, b); }
+  constexpr int neg(int a) { return unary(op::neg, a); }
+  constexpr int full(int a, int n) { return as_type(a, g.type(n)); }
+  constexpr int as_type(int a, const tensor_type& t) { return simplest(g, g.as_type(a, t)); }
+  constexpr int select(int condition, int a, int b) { return simplest(g, g.where(condition, a, b)); }
   constexpr int as_number(int condition, int like) { return g.cast(condition, g.type(like).element); }
 
   // From the cotangent of a result of type n to that of an operand that lacks some of its axes.
   constexpr int reduce(int cotangent, int n, int operand) {
+    if (g.nodes.items[n].type == g.nodes.items[operand].type) return cotangent;
     const tensor_type whole = g.type(n), part = g.type(operand);
     if (whole.rank == part.rank) return cotangent;
     list<const axis_info*> summed;
@@ -34,21 +44,12 @@ struct backward {
       else
         cotangent = mul(cotangent, g.extent(a, part.element));
     }
-    return summed.empty() ? cotangent : sum(cotangent, summed);
+    if (summed.empty()) return cotangent;
+    sort(summed, [](const axis_info* x, const axis_info* y) { return x->id < y->id; });
+    return put(op::sum, {&cotangent, 1}, summed);
   }
-  constexpr int sum(int a, list<const axis_info*> over) {
-    sort(over, [](const axis_info* x, const axis_info* y) { return x->id < y->id; });
-    return g.with_axes(op::sum, a, over);
-  }
-  constexpr int reread(op code, int n, list<int> in) {  // the same axes and numbers under another operation
-    const node o = g[n];
-    return g.put(code, in, list<const axis_info*>(o.axis_count ? &g.axes[o.axes] : nullptr, o.axis_count),
-                 list<u64>(o.data_count ? &g.data[o.data] : nullptr, o.data_count));
-  }
-  constexpr list<int> both(int a, int b) {
-    list<int> in;
-    in.push(a), in.push(b);
-    return in;
+  constexpr int reread(op code, int n, array_view<int> in) {  // the same axes and numbers under another operation
+    return put(code, in, g.axes_of(n), g.numbers_of(n));
   }
 
   // The cotangent that node n hands to operand i; -1 for none. d: the cotangent of n.
@@ -69,7 +70,7 @@ struct backward {
     const int a = g.arg(n, 0), b = g[n].arg_count > 1 ? g.arg(n, 1) : -1;
     switch (g[n].code) {
       case op::neg: return neg(d);
-      case op::abs: return mul(d, g.unary(op::sign, a));
+      case op::abs: return mul(d, unary(op::sign, a));
       case op::exp: return mul(d, n);
       case op::expm1: return mul(d, add(n, number(1, n)));
       case op::log: return div(d, a);
@@ -77,11 +78,11 @@ struct backward {
       case op::sqrt: return div(mul(d, number(0.5, n)), n);
       case op::rsqrt: return mul(d, mul(number(-0.5, n), mul(n, mul(n, n))));
       case op::reciprocal: return neg(mul(d, mul(n, n)));
-      case op::sin: return mul(d, g.unary(op::cos, a));
-      case op::cos: return neg(mul(d, g.unary(op::sin, a)));
+      case op::sin: return mul(d, unary(op::cos, a));
+      case op::cos: return neg(mul(d, unary(op::sin, a)));
       case op::tanh: return mul(d, sub(number(1, n), mul(n, n)));
       case op::sigmoid: return mul(d, mul(n, sub(number(1, n), n)));
-      case op::erf: return mul(d, mul(number(1.1283791670955126, n), g.unary(op::exp, neg(mul(a, a)))));
+      case op::erf: return mul(d, mul(number(1.1283791670955126, n), unary(op::exp, neg(mul(a, a)))));
       case op::cast: return g.cast(d, g.type(a).element);
       case op::add: return d;
       case op::sub: return i == 0 ? d : neg(d);
@@ -93,20 +94,20 @@ struct backward {
           if (g.is(b, op::constant)) {
             double e = __builtin_bit_cast(double, g.number(b, 0));
             if (e == 0) return -1;
-            return mul(d, mul(b, g.binary(op::pow, a, number(e - 1, a))));
+            return mul(d, mul(b, binary(op::pow, a, number(e - 1, a))));
           }
-          int slope = mul(b, g.binary(op::pow, a, sub(b, number(1, b))));
-          return mul(d, select(g.binary(op::equal, b, number(0, b)), number(0, b), slope));
+          int slope = mul(b, binary(op::pow, a, sub(b, number(1, b))));
+          return mul(d, select(binary(op::equal, b, number(0, b)), number(0, b), slope));
         } else {
-          int flat = g.binary(op::logical_and, g.binary(op::equal, a, number(0, a)),
-                              g.binary(op::less_equal, number(0, b), b));
-          return mul(d, select(flat, number(0, n), mul(n, g.unary(op::log, a))));
+          int flat = binary(op::logical_and, binary(op::equal, a, number(0, a)),
+                              binary(op::less_equal, number(0, b), b));
+          return mul(d, select(flat, number(0, n), mul(n, unary(op::log, a))));
         }
       case op::minimum:
       case op::maximum: {
         int x = g.arg(n, i), y = g.arg(n, 1 - i);
-        int wins = g[n].code == op::maximum ? g.binary(op::less, y, x) : g.binary(op::less, x, y);
-        int ties = g.binary(op::equal, x, y);
+        int wins = g[n].code == op::maximum ? binary(op::less, y, x) : binary(op::less, x, y);
+        int ties = binary(op::equal, x, y);
         return mul(d, select(wins, number(1, n), select(ties, number(0.5, n), number(0, n))));
       }
       case op::where: {
@@ -123,18 +124,18 @@ struct backward {
       case op::sum: return d;
       case op::max:
       case op::min: {
-        int hit = as_number(g.binary(op::equal, x, n), x);
-        int hits = reread(op::sum, n, {list<int>(&hit, 1)});
+        int hit = as_number(binary(op::equal, x, n), x);
+        int hits = reread(op::sum, n, {&hit, 1});
         return mul(hit, div(d, hits));
       }
       case op::prod: {  // product of the others, exact also where elements are zero
-        int zero = g.binary(op::equal, x, number(0, x));
+        int zero = binary(op::equal, x, number(0, x));
         int count = as_number(zero, x);
-        int zeros = reread(op::sum, n, {list<int>(&count, 1)});
+        int zeros = reread(op::sum, n, {&count, 1});
         int rest = select(zero, number(1, x), x);
-        int product = reread(op::prod, n, {list<int>(&rest, 1)});
-        int none = g.binary(op::equal, zeros, number(0, x)), one = g.binary(op::equal, zeros, number(1, x));
-        int only = g.binary(op::logical_and, one, zero);
+        int product = reread(op::prod, n, {&rest, 1});
+        int none = binary(op::equal, zeros, number(0, x)), one = binary(op::equal, zeros, number(1, x));
+        int only = binary(op::logical_and, one, zero);
         return mul(d, select(none, div(n, rest), select(only, product, number(0, x))));
       }
       default: return -1;
@@ -144,70 +145,69 @@ struct backward {
   constexpr int movement(int n, int i, int d) {
     const int x = g.arg(n, i);
     const node o = g[n];
-    list<int> in;
+    const int last = o.axis_count - 1;
     list<const axis_info*> with;
-    list<u64> numbers;
-    auto number_of = [&](int k) { return static_cast<i64>(g.number(n, k)); };
+    auto name = [&](int first, int count) { with.append({g.axes.items + o.axes + first, count}); };
+    auto move = [&](op code, array_view<u64> numbers = {}) {
+      int whole = full(d, n);
+      return put(code, {&whole, 1}, with, numbers);
+    };
     switch (o.code) {
       case op::permute: return d;  // axes have names: the order is the memory's affair
       case op::broadcast: return reduce(d, n, x);
       case op::rename:
         if (!g.type(d).has(g.axis(n, 1))) return d;
-        with.push(g.axis(n, 1)), with.push(g.axis(n, 0));
-        return g.with_axes(op::rename, d, with);
+        name(1, 1), name(0, 1);
+        return put(op::rename, {&d, 1}, with);
       case op::split:
-        for (int k = 1; k < o.axis_count; ++k) with.push(g.axis(n, k));
-        with.push(g.axis(n, 0));
-        return g.with_axes(op::merge, full(d, n), with);
+        name(1, last), name(0, 1);
+        return move(op::merge);
       case op::merge:
-        with.push(g.axis(n, o.axis_count - 1));
-        for (int k = 0; k + 1 < o.axis_count; ++k) with.push(g.axis(n, k));
-        return g.with_axes(op::split, full(d, n), with);
-      case op::slice:
-        with.push(g.axis(n, 1)), with.push(g.axis(n, 0));
-        for (int k = 2; k < o.axis_count; ++k) with.push(g.axis(n, k));
-        numbers.push(g.number(n, 0)), numbers.push(static_cast<u64>(as_result));
-        numbers.push(__builtin_bit_cast(u64, 0.0)), numbers.push(g.number(n, 1));
-        in.push(full(d, n));
-        return g.put(op::pad, in, with, numbers);
-      case op::pad:
-        with.push(g.axis(n, 1)), with.push(g.axis(n, 0));
-        for (int k = 2; k < o.axis_count; ++k) with.push(g.axis(n, k));
-        numbers.push(static_cast<u64>(number_of(0))), numbers.push(g.number(n, 3));
-        numbers.push(static_cast<u64>(as_result));
-        in.push(full(d, n));
-        return g.put(op::slice, in, with, numbers);
-      case op::concatenate:
-        with.push(g.axis(n, o.axis_count - 1)), with.push(g.axis(n, i));
-        for (int k = 0; k < i; ++k) with.push(g.axis(n, k));
-        numbers.push(0), numbers.push(1), numbers.push(static_cast<u64>(as_result));
-        in.push(full(d, n));
-        return g.put(op::slice, in, with, numbers);
+        name(last, 1), name(0, last);
+        return move(op::split);
+      case op::slice: {
+        const u64 numbers[] = {g.number(n, 0), static_cast<u64>(as_result), __builtin_bit_cast(u64, 0.0), g.number(n, 1)};
+        name(1, 1), name(0, 1), name(2, last - 1);
+        return move(op::pad, numbers);
+      }
+      case op::pad: {
+        const u64 numbers[] = {g.number(n, 0), g.number(n, 3), static_cast<u64>(as_result)};
+        name(1, 1), name(0, 1), name(2, last - 1);
+        return move(op::slice, numbers);
+      }
+      case op::concatenate: {
+        const u64 numbers[] = {0, 1, static_cast<u64>(as_result)};
+        name(last, 1), name(i, 1), name(0, i);
+        return move(op::slice, numbers);
+      }
       default: return -1;
     }
   }
 
   constexpr int library(int n, int i, int d) {
     const int a = g.arg(n, 0), b = g[n].arg_count > 1 ? g.arg(n, 1) : -1;
+    auto both = [&](op code, int x, int y) {
+      const int in[] = {x, y};
+      return reread(code, n, in);
+    };
     switch (g[n].code) {
       case op::contract: return i == 0 ? g.contract(d, b, g.type(a)) : g.contract(a, d, g.type(b));
-      case op::conv: return i == 0 ? reread(op::conv_data, n, both(d, b)) : reread(op::conv_weight, n, both(a, d));
-      case op::conv_data: return i == 0 ? reread(op::conv, n, both(d, b)) : reread(op::conv_weight, n, both(d, a));
-      case op::conv_weight: return i == 0 ? reread(op::conv_data, n, both(b, d)) : reread(op::conv, n, both(a, d));
-      case op::pool_take: return reread(op::pool_put, n, both(a, d));
-      case op::pool_put: return reread(op::pool_take, n, both(a, d));
-      case op::pool_mean: return reread(op::pool_mean_put, n, list<int>(&d, 1));
-      case op::pool_mean_put: return reread(op::pool_mean, n, list<int>(&d, 1));
+      case op::conv: return i == 0 ? both(op::conv_data, d, b) : both(op::conv_weight, a, d);
+      case op::conv_data: return i == 0 ? both(op::conv, d, b) : both(op::conv_weight, d, a);
+      case op::conv_weight: return i == 0 ? both(op::conv_data, b, d) : both(op::conv, a, d);
+      case op::pool_take: return both(op::pool_put, a, d);
+      case op::pool_put: return both(op::pool_take, a, d);
+      case op::pool_mean: return reread(op::pool_mean_put, n, {&d, 1});
+      case op::pool_mean_put: return reread(op::pool_mean, n, {&d, 1});
       case op::gather: {
-        list<const axis_info*> with;
-        with.push(g.axis(n, 0));
-        for (int k = 0; k < g.type(a).rank; ++k) with.push(g.type(a).axes[k]);
-        return g.put(op::scatter_add, both(b, d), with);
+        const int in[] = {b, d};
+        list<const axis_info*> with(g.axes_of(n));
+        with.append({g.type(a).axes, g.type(a).rank});
+        return g.put(op::scatter_add, in, with);
       }
       case op::scatter_add: {
-        list<const axis_info*> with;
-        with.push(g.axis(n, 0));
-        return g.put(op::gather, both(d, a), with);
+        const int in[] = {d, a};
+        return g.put(op::gather, in, {g.axes_of(n).items, 1});
       }
       default: return -1;
     }

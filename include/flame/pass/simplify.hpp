@@ -116,7 +116,7 @@ constexpr int inverse(graph& g, op code, int a) {
 
 // permute(permute(x)) = permute(x), permute to the order it has, rename there and back, broadcast(broadcast(x)),
 // sum over no axes, sum(sum(x)) over all their axes, split(merge(x)) and merge(split(x)) of the same parts
-constexpr int moving(graph& g, op code, int a, const list<const axis_info*>& axes) {
+constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes) {
   auto rotated = [&](int n) {  // the parts of a split, then its axis, are those of a merge
     int k = axes.size();
     if (g[n].axis_count != k) return false;
@@ -143,8 +143,7 @@ constexpr int moving(graph& g, op code, int a, const list<const axis_info*>& axe
       if (axes[0] == axes[1]) return a;
       if (g.is(a, op::rename) && g.axis(a, 1) == axes[0]) {
         if (g.axis(a, 0) == axes[1]) return g.arg(a, 0);
-        list<const axis_info*> both;
-        both.push(g.axis(a, 0)), both.push(axes[1]);
+        const axis_info* both[] = {g.axis(a, 0), axes[1]};
         return g.with_axes(op::rename, g.arg(a, 0), both);
       }
       return -1;
@@ -153,8 +152,8 @@ constexpr int moving(graph& g, op code, int a, const list<const axis_info*>& axe
     case op::sum: case op::max: case op::min:
       if (axes.empty()) return a;
       if (g.is(a, code)) {
-        list<const axis_info*> all = axes;
-        for (int i = 0; i < g[a].axis_count; ++i) all.push(g.axis(a, i));
+        list<const axis_info*> all(axes);
+        all.append(g.axes_of(a));
         sort(all, [](const axis_info* x, const axis_info* y) { return x->id < y->id; });
         return g.with_axes(code, g.arg(a, 0), all);
       }
@@ -165,75 +164,82 @@ constexpr int moving(graph& g, op code, int a, const list<const axis_info*>& axe
 }
 
 // op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order.
-constexpr int unbroadcast(graph& g, op code, list<int>& in) {
+constexpr int unbroadcast(graph& g, int n) {
+  const node o = g[n];
   int full = -1;
   bool any = false;
-  for (int n : in) {
-    if (g.is(n, op::broadcast))
+  for (int x : g.args_of(n)) {
+    if (g.is(x, op::broadcast))
       any = true;
-    else if (full < 0 || g.type(n).rank > g.type(full).rank)
-      full = n;
+    else if (full < 0 || g.type(x).rank > g.type(full).rank)
+      full = x;
   }
   if (!any || full < 0) return -1;
+  int in[3] = {};
   bool changed = false;
-  for (int i = 0; i < in.size(); ++i) {
+  const tensor_type& f = g.type(full);
+  for (int i = 0; i < o.arg_count; ++i) {
+    in[i] = g.arg(n, i);
     if (!g.is(in[i], op::broadcast)) continue;
-    const tensor_type &t = g.type(in[i]), &f = g.type(full);
+    const tensor_type& t = g.type(in[i]);
     bool covered = t.rank == f.rank;
     for (int k = 0; covered && k < t.rank; ++k) covered = t.axes[k] == f.axes[k];
     if (covered) in[i] = g.arg(in[i], 0), changed = true;
   }
-  return changed ? g.put(code, in) : -1;
+  return changed ? g.put(o.code, {in, o.arg_count}) : -1;
 }
 
 }  // namespace identity
 
-// One step of rewriting; -1 where no identity fits. `n` is the node as it was put; its operands are simple already.
+// One step of rewriting; -1 where no identity fits. Operands of `n` are simple already.
 constexpr int rewrite(graph& g, int n) {
-  const node o = g[n];
-  switch (kind_of(o.code)) {
-    case op_kind::unary: return identity::inverse(g, o.code, g.arg(n, 0));
+  const op code = g.nodes.items[n].code;
+  switch (kind_of(code)) {
+    case op_kind::unary: return identity::inverse(g, code, g.arg(n, 0));
     case op_kind::binary: {
       int a = g.arg(n, 0), b = g.arg(n, 1);
-      if (int r = identity::fold_constants(g, o.code, a, b); r >= 0) return r;
-      if (int r = identity::neutral(g, o.code, a, b); r >= 0) return r;
-      if (int r = identity::combining(g, o.code, a, b); r >= 0) return r;
-      break;
+      if (identity::constant(g, a) || identity::constant(g, b)) {
+        if (int r = identity::fold_constants(g, code, a, b); r >= 0) return r;
+        if (int r = identity::neutral(g, code, a, b); r >= 0) return r;
+      }
+      if (int r = identity::combining(g, code, a, b); r >= 0) return r;
+      return identity::unbroadcast(g, n);
     }
+    case op_kind::ternary: return identity::unbroadcast(g, n);
     case op_kind::reduction:
     case op_kind::movement:
-      if (o.arg_count == 1)
-        return identity::moving(g, o.code, g.arg(n, 0),
-                                list<const axis_info*>(o.axis_count ? &g.axes[o.axes] : nullptr, o.axis_count));
-      return -1;
-    case op_kind::ternary: break;
+      if (g[n].arg_count != 1) return -1;
+      return identity::moving(g, code, g.arg(n, 0), list<const axis_info*>(g.axes_of(n)));
     default: return -1;
   }
-  list<int> in(&g.args[o.args], o.arg_count);
-  return identity::unbroadcast(g, o.code, in);
+}
+
+// What the identities make of a node whose operands are simple.
+constexpr int simplest(graph& g, int n) {
+  for (int step = 0; step < 16; ++step) {
+    int next = rewrite(g, n);
+    if (next < 0 || next == n) break;
+    n = next;
+  }
+  return n;
 }
 
 // The graph with every identity applied and nothing that its outputs do not need.
 [[nodiscard]] constexpr graph simplify(const graph& g) {
   graph s;
-  list<int> place, needed, in;
+  list<int> place, in;
+  list<u8> needed;
   place.resize(g.size(), -1);
   needed.resize(g.size(), 0);
   for (int out : g.outputs) needed[out] = 1;
   for (int n = g.size() - 1; n >= 0; --n)
     if (needed[n])
-      for (int i = 0; i < g[n].arg_count; ++i) needed[g.arg(n, i)] = 1;
+      for (int x : g.args_of(n)) needed[x] = 1;
   for (int n = 0; n < g.size(); ++n) {
     if (!needed[n]) continue;
     in.clear();
-    for (int i = 0; i < g[n].arg_count; ++i) in.push(place[g.arg(n, i)]);
-    int put = s.copy(g, n, in);
-    for (int step = 0; step < 16; ++step) {
-      int next = rewrite(s, put);
-      if (next < 0 || next == put) break;
-      put = next;
-    }
-    place[n] = put;
+    for (int x : g.args_of(n)) in.push(place[x]);
+    place[n] = simplest(s, s.copy(g, n, in));
   }
   for (int out : g.outputs) s.outputs.push(place[out]);
   return s;
