@@ -22,16 +22,26 @@ template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
 struct derive;
 
 // What a graph with calls needs before it can be differentiated. Source: `static constexpr graph from()`,
-// `outputs(const graph&)`, `wrt(const graph&)`, and `static constexpr int call_room`, at least the number of its calls.
+// `outputs(const graph&)`, `wrt(const graph&)`; and, to spare an evaluation, `call_room`, the number of its calls.
 template <class Source, keep Policy>
 struct derived_calls {
+  static constexpr int find_room() {
+    if constexpr (requires { Source::call_room; }) {
+      return Source::call_room;
+    } else {
+      int calls = 0;
+      for (const node& o : Source::from().nodes) calls += o.code == op::call;
+      return calls;
+    }
+  }
+  static constexpr int room = find_room();
   struct request_list {
-    derivative_request at[static_cast<unsigned>(Source::call_room) + 1] = {};
+    derivative_request at[static_cast<unsigned>(room) + 1] = {};
     int count = 0;
   };
   static constexpr request_list list_requests() {
     request_list r;
-    if (Source::call_room == 0) return r;
+    if (room == 0) return r;
     graph g = Source::from();
     const activity a = analyse(g, Source::outputs(g), Source::wrt(g));
     for (const call_activity& c : a.calls) r.at[r.count++] = {g[c.node].function, c.in, c.out, c.carried};
