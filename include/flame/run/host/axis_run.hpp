@@ -5,16 +5,14 @@
 namespace flame::host {
 
 // The last axis is the fastest. A run of no axes has one element.
-template <int Operands>
-struct axis_run {
+template <int Operands> struct axis_run {
   static constexpr int room = 16;
   int rank = 0;
   i64 extents[room] = {};
   i64 strides[Operands][room] = {};
 
   template <class... S>
-    requires(sizeof...(S) == Operands)
-  void push(i64 extent, S... stride) {
+  requires(sizeof...(S) == Operands) void push(i64 extent, S... stride) {
     extents[rank] = extent;
     int operand = 0;
     ((strides[operand++][rank] = stride), ...);
@@ -26,7 +24,9 @@ struct axis_run {
     return n;
   }
   // Elements that follow one another lie side by side.
-  [[nodiscard]] bool contiguous(int operand) const { return rank == 0 || (rank == 1 && strides[operand][0] == 1); }
+  [[nodiscard]] bool contiguous(int operand) const {
+    return rank == 0 || (rank == 1 && strides[operand][0] == 1);
+  }
 
   // Where the elements [begin, begin + count) of the walk lie in an operand.
   void offsets(int operand, i64 begin, i64 count, i64* to) const {
@@ -48,8 +48,8 @@ struct axis_run {
     }
   }
 
-  // Without axes of extent 1, outer axes first in the order of operand 0's strides (then operand 1's), and with those
-  // joined whose elements follow one another evenly in every operand.
+  // Without axes of extent 1, outer axes first in the order of operand 0's strides (then operand 1's), and
+  // with those joined whose elements follow one another evenly in every operand.
   void collapse() {
     axis_run out;
     for (int i = 0; i < rank; ++i)

@@ -4,16 +4,16 @@
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
-namespace detail {
+namespace algebra {
 
 // One row of A, and the sum's numbers side by side in A and B: packing B would cost more than multiplying it.
-template <class E>
-bool wants_dots(const product<E>& x) {
-  return std::is_same_v<E, computed<E>> && x.m.size() == 1 && x.k.rank == 1 && x.k.contiguous(0) && x.k.contiguous(1) &&
-         x.k.size() >= 2 * simd::lanes<E> && !(x.n.rank && x.n.contiguous(1));
+template <class E> bool wants_dots(const product<E>& x) {
+  return std::is_same_v<E, computed<E>> && x.m.size() == 1 && x.k.rank == 1 && x.k.contiguous(0) &&
+         x.k.contiguous(1) && x.k.size() >= 2 * simd::lanes<E> && !(x.n.rank && x.n.contiguous(1));
 }
 
-// Four columns of B with a row of A: sums in two vectors each, over blocks of p so that rounding errors stay small.
+// Four columns of B with a row of A: sums in two vectors each, over blocks of p so that rounding errors stay
+// small.
 template <class T, int Columns>
 FLAME_NOINLINE void dot(i64 depth, const T* a, const T* b, const i64* columns, T* sums) {
   using V = simd::vec<T>;
@@ -37,7 +37,8 @@ FLAME_NOINLINE void dot(i64 depth, const T* a, const T* b, const i64* columns, T
     for (; p < end; p += lanes) {
       const V x = read_vector<V>(a + p, end - p);
 #pragma GCC unroll 4
-      for (int j = 0; j < Columns; ++j) even[j] = simd::fma(x, read_vector<V>(column[j] + p, end - p), even[j]);
+      for (int j = 0; j < Columns; ++j)
+        even[j] = simd::fma(x, read_vector<V>(column[j] + p, end - p), even[j]);
     }
 #pragma GCC unroll 4
     for (int j = 0; j < Columns; ++j) sums[j] += simd::sum(even[j] + odd[j]);
@@ -45,8 +46,7 @@ FLAME_NOINLINE void dot(i64 depth, const T* a, const T* b, const i64* columns, T
 }
 
 // Columns [begin, begin + count) of C.
-template <class E>
-void dots(const product<E>& x, i64 begin, i64 count) {
+template <class E> void dots(const product<E>& x, i64 begin, i64 count) {
   if constexpr (std::is_same_v<E, computed<E>>) {
     i64* columns = scratch<i64>(scratch_use::block_offsets, 2 * count);
     i64* results = columns + count;
@@ -67,6 +67,6 @@ void dots(const product<E>& x, i64 begin, i64 count) {
   }
 }
 
-}  // namespace detail
+}  // namespace algebra
 
 }  // namespace flame::host::inline FLAME_HOST_ISA

@@ -1,7 +1,7 @@
 // Products of matrices, C (+)= A B, on all cores.
 //
-// How the work is cut follows from extents and strides alone, and every sum runs in one order: the number of threads
-// changes no bit of the result.
+// How the work is cut follows from extents and strides alone, and every sum runs in one order: the number of
+// threads changes no bit of the result.
 #pragma once
 #include <flame/base/error.hpp>
 #include <flame/run/host/dots.hpp>
@@ -10,17 +10,17 @@
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
-namespace detail {
+namespace algebra {
 
 // The tasks of a product over panels [first, past) and p in [start, stop), or over all p where it is split.
 template <class E>
-void run_tasks(const product<E>& x, const panel_layout<computed<E>>& layout, const product_cut& by, i64 first, i64 past,
-               i64 start, i64 stop, const computed<E>* packed, computed<E>* sums) {
+void run_tasks(const product<E>& x, const panel_layout<computed<E>>& layout, const product_cut& by, i64 first,
+               i64 past, i64 start, i64 stop, const computed<E>* packed, computed<E>* sums) {
   using T = computed<E>;
   const i64 m = x.m.size(), n = x.n.size();
   const i64 row_parts = ceil_div(m, by.rows), panel_parts = ceil_div(past - first, by.panels);
   const i64 width = layout.first(past) - layout.first(first);
-  parallel_for(by.splits * row_parts * panel_parts, [&](i64 task) {
+  parallel_for(by.splits * row_parts * panel_parts, 1, [&](i64 task, i64) {
     const i64 split = task / (row_parts * panel_parts), row = task / panel_parts % row_parts * by.rows;
     const i64 panel = first + task % panel_parts * by.panels;
     block_worker<E> worker(x, layout, by.source, row, std::min(by.rows, m - row), panel,
@@ -57,7 +57,7 @@ void run_shared(const product<E>& x, const panel_layout<computed<E>>& layout, co
     for (i64 start = 0; start < k; start += depths) {
       const i64 stop = std::min(start + depths, k), blocks = ceil_div(stop - start, depth_block);
       T* packed = scratch<T>(scratch_use::operand, width * (stop - start));
-      parallel_for(blocks * (past - first), [&](i64 task) {
+      parallel_for(blocks * (past - first), 1, [&](i64 task, i64) {
         const i64 block = task / (past - first), i = first + task % (past - first);
         const i64 p = start + block * depth_block, depth = std::min(depth_block, stop - p);
         i64* offsets = scratch<i64>(scratch_use::block_offsets, depth + n);
@@ -72,8 +72,7 @@ void run_shared(const product<E>& x, const panel_layout<computed<E>>& layout, co
 }
 
 // C without anything to sum over: zeros, or as it was.
-template <class E>
-void clear(const product<E>& x, E* c) {
+template <class E> void clear(const product<E>& x, E* c) {
   if (x.accumulate) return;
   const i64 m = x.m.size(), n = x.n.size();
   i64* c_rows = scratch<i64>(scratch_use::finish_offsets, m + n);
@@ -84,19 +83,18 @@ void clear(const product<E>& x, E* c) {
     for (i64 j = 0; j < n; ++j) c[c_rows[i] + c_columns[j]] = E{};
 }
 
-}  // namespace detail
+}  // namespace algebra
 
 // One product. m and n have elements.
-template <class E>
-void multiply(product<E> x) {
-  using namespace detail;
+template <class E> void multiply(product<E> x) {
+  using namespace algebra;
   using T = computed<E>;
   if (x.k.size() == 0) return clear(x, x.c);
   orient(x);
   const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
   if (wants_dots(x)) {
     const i64 some = std::max<i64>((1 << 16) / k, 1);
-    parallel_for(ceil_div(n, some), [&](i64 part) { dots(x, part * some, std::min(some, n - part * some)); });
+    parallel_for(n, some, [&](i64 begin, i64 end) { dots(x, begin, end - begin); });
     return;
   }
   const panel_layout<T> layout(n);
@@ -108,21 +106,20 @@ void multiply(product<E> x) {
     run_tasks(x, layout, by, 0, layout.count, 0, k, nullptr, sums);
   if (!sums) return;
   const i64 rows = std::max<i64>((1 << 14) / (n * by.splits), 1);
-  parallel_for(ceil_div(m, rows), [&](i64 part) {
-    const i64 row = part * rows;
-    finish(x, x.c, row, std::min(rows, m - row), sums + row * n, by.splits, m * n);
+  parallel_for(m, rows, [&](i64 begin, i64 end) {
+    finish(x, x.c, begin, end - begin, sums + begin * n, by.splits, m * n);
   });
 }
 
-namespace detail {
+namespace algebra {
 
 // Products [begin, begin + count) of a batch, one after another, of an oriented x with something to sum.
-template <class E>
-void multiply_some(const product<E>& x, const axis_run<3>& batch, i64 begin, i64 count) {
+template <class E> void multiply_some(const product<E>& x, const axis_run<3>& batch, i64 begin, i64 count) {
   using T = computed<E>;
   const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
   i64* offsets = scratch<i64>(scratch_use::batch_offsets, 3 * count);
-  for (int operand = 0; operand < 3; ++operand) batch.offsets(operand, begin, count, offsets + operand * count);
+  for (int operand = 0; operand < 3; ++operand)
+    batch.offsets(operand, begin, count, offsets + operand * count);
   product<E> one = x;
   auto step = [&](i64 i) {
     one.c = x.c + offsets[i], one.a = x.a + offsets[count + i], one.b = x.b + offsets[2 * count + i];
@@ -149,13 +146,12 @@ void multiply_some(const product<E>& x, const axis_run<3>& batch, i64 begin, i64
   }
 }
 
-}  // namespace detail
+}  // namespace algebra
 
-// As many products as `batch` has elements, of matrices where its strides in c, a and b lead: all cores on one after
-// another where they are large, else several whole products to a core. m and n have elements.
-template <class E>
-void multiply_each(product<E> x, axis_run<3> batch) {
-  using namespace detail;
+// As many products as `batch` has elements, of matrices where its strides in c, a and b lead: all cores on
+// one after another where they are large, else several whole products to a core. m and n have elements.
+template <class E> void multiply_each(product<E> x, axis_run<3> batch) {
+  using namespace algebra;
   constexpr i64 large = 1 << 23, task_work = 1 << 19;
   const i64 work = x.m.size() * x.n.size() * x.k.size(), count = batch.size();
   if (count == 1 || work == 0 || work >= large) {
@@ -170,32 +166,37 @@ void multiply_each(product<E> x, axis_run<3> batch) {
   }
   if (orient(x)) std::swap(batch.strides[1], batch.strides[2]);
   const i64 some = std::clamp<i64>(task_work / work, 1, count);
-  parallel_for(ceil_div(count, some),
-               [&](i64 task) { multiply_some(x, batch, task * some, std::min(some, count - task * some)); });
+  parallel_for(count, some, [&](i64 begin, i64 end) { multiply_some(x, batch, begin, end - begin); });
 }
 
 // Elements (i, j) at data[i * row + j * column].
-template <class E>
-struct matrix {
+template <class E> struct matrix {
   E* data = nullptr;
   i64 rows = 0, columns = 0, row = 0, column = 0;
 };
 
-template <class E>
-std::string extents_of(const matrix<E>& x) {
-  return "[" + std::to_string(x.rows) + ", " + std::to_string(x.columns) + "]";
+template <class E> std::string extents_of(const matrix<E>& x) {
+  std::string text = "[";
+  text += std::to_string(x.rows), text += ", ", text += std::to_string(x.columns), text += "]";
+  return text;
 }
 
-// c = a b, or c += a b, for matrices [m, k], [k, n] and [m, n] with any strides; f32, f64, and bf16 and f16, whose sums
-// are f32 until they are stored. Without k, c is zeros, or as it was. Transposed operands are read where they lie.
-// Throws flame::error if the extents do not fit each other.
-template <class E>
-void gemm(matrix<const E> a, matrix<const E> b, matrix<E> c, bool accumulate = false) {
+// c = a b, or c += a b, for matrices [m, k], [k, n] and [m, n] with any strides; f32, f64, and bf16 and f16,
+// whose sums are f32 until they are stored. Without k, c is zeros, or as it was. Transposed operands are read
+// where they lie. Throws flame::error if the extents do not fit each other.
+template <class E> void gemm(matrix<const E> a, matrix<const E> b, matrix<E> c, bool accumulate = false) {
   if (a.rows != c.rows || b.columns != c.columns || a.columns != b.rows)
-    throw error("gemm: the matrices are " + extents_of(a) + ", " + extents_of(b) + " and " + extents_of(c) +
-                ", expected [m, k], [k, n] and [m, n]");
+    throw error(std::string("gemm: the matrices are ")
+                    .append(extents_of(a))
+                    .append(", ")
+                    .append(extents_of(b))
+                    .append(" and ")
+                    .append(extents_of(c))
+                    .append(", expected [m, k], [k, n] and [m, n]"));
   if (c.rows == 0 || c.columns == 0) return;
-  product<E> x{.a = a.data, .b = b.data, .c = c.data, .accumulate = accumulate};
+  product<E> x;
+  x.a = a.data, x.b = b.data, x.c = c.data;
+  x.accumulate = accumulate;
   x.m.push(c.rows, c.row, a.row);
   x.n.push(c.columns, c.column, b.column);
   x.k.push(a.columns, a.column, b.row);

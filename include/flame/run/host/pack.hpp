@@ -1,8 +1,8 @@
 // Panels of a matrix, for the sweep: how its columns are cut, and their rearrangement so that they are read
 // in order.
 #pragma once
+#include <flame/run/host/convert.hpp>
 #include <flame/run/host/sweep.hpp>
-#include <flame/type/dtype.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
@@ -35,14 +35,34 @@ template <class T> struct panel_layout {
 
 // The first n numbers, converted, in a vector; zeros after them.
 template <class V, class E> FLAME_INLINE V read_vector(const E* from, i64 n) {
-  if constexpr (std::is_same_v<E, simd::element_of<V>>) {
-    if (n >= simd::lane_count<V>) return simd::load<V>(from);
+  constexpr int lanes = simd::lane_count<V>;
+  using T = simd::element_of<V>;
+  if constexpr (std::is_same_v<E, T>) {
+    if (n >= lanes) return simd::load<V>(from);
     return n > 0 ? simd::load_first(from, static_cast<int>(n), V{}) : V{};
   } else {
-    V v{};
-    for (int i = 0; i < simd::lane_count<V> && i < n; ++i)
-      v[i] = static_cast<simd::element_of<V>>(static_cast<float>(from[i]));
-    return v;
+    simd::vec<simd::stored_as<E>, lanes> bits{};
+    __builtin_memcpy(&bits, from,
+                     n >= lanes ? sizeof(bits)
+                     : n > 0    ? static_cast<unsigned long>(n) * sizeof(E)
+                                : 0);
+    return simd::convert_elements<T, E>(bits);
+  }
+}
+
+// The first n numbers of a vector, converted; nothing after them is touched.
+template <class V, class E> FLAME_INLINE void write_vector(E* to, V v, i64 n) {
+  constexpr int lanes = simd::lane_count<V>;
+  using T = simd::element_of<V>;
+  if constexpr (std::is_same_v<E, T>) {
+    if (n >= lanes)
+      simd::store<V>(to, v);
+    else
+      simd::store_first(to, static_cast<int>(n), v);
+  } else {
+    const auto bits = simd::convert_elements<E, T>(v);
+    __builtin_memcpy(static_cast<void*>(to), &bits,
+                     n >= lanes ? sizeof(bits) : static_cast<unsigned long>(n) * sizeof(E));
   }
 }
 
@@ -64,12 +84,6 @@ template <simd::any_vector V> FLAME_INLINE void transpose(V (&x)[simd::lane_coun
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) x[i] = y[i];
   }
-}
-
-// Numbers at from[offsets[i]], converted.
-template <class T, class E>
-void widen(const E* from, const i64* offsets, i64 n, T* to) {
-  for (i64 i = 0; i < n; ++i) to[i] = static_cast<T>(from[offsets[i]]);
 }
 
 [[nodiscard]] inline bool consecutive(const i64* offsets, i64 n) {

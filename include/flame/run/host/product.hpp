@@ -8,8 +8,7 @@
 namespace flame::host::inline FLAME_HOST_ISA {
 
 // C(i, j) (+)= sum over p of A(i, p) B(p, j): i walks m, j walks n, p walks k.
-template <class E>
-struct product {
+template <class E> struct product {
   const E* a = nullptr;
   const E* b = nullptr;
   E* c = nullptr;
@@ -17,10 +16,9 @@ struct product {
   bool accumulate = false;
 };
 
-// Makes the columns what is read and written in vectors: of C's rows and columns, what lies side by side and is longer.
-// True if rows and columns, and with them a and b, have changed places.
-template <class E>
-bool orient(product<E>& x) {
+// Makes the columns what is read and written in vectors: of C's rows and columns, what lies side by side and
+// is longer. True if rows and columns, and with them a and b, have changed places.
+template <class E> bool orient(product<E>& x) {
   x.m.collapse(), x.n.collapse(), x.k.collapse();
   const bool rows = x.m.contiguous(0), columns = x.n.contiguous(0);
   if (columns ? !rows || x.n.size() >= x.m.size() : !rows && x.n.size() > 1) return false;
@@ -29,7 +27,7 @@ bool orient(product<E>& x) {
   return true;
 }
 
-namespace detail {
+namespace algebra {
 
 [[nodiscard]] constexpr i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
 
@@ -45,26 +43,27 @@ enum class panel_source : u8 {
   shared,    // packed by all, before the tasks start
 };
 
-// A product's parts: tasks of so many rows and panels, and the sum over p in so many splits, each with sums of its own.
+// A product's parts: tasks of so many rows and panels, and the sum over p in so many splits, each with sums
+// of its own.
 struct product_cut {
   i64 rows = 0, panels = 0, splits = 1, split_depth = 0;
   panel_source source = panel_source::own;
 };
 
-template <class E>
-panel_source source_of_panels(const product<E>& x) {
+template <class E> panel_source source_of_panels(const product<E>& x) {
   if constexpr (std::is_same_v<E, computed<E>>) {
-    // Rows that lie far apart share few sets of the caches: then only what is read once or twice is left in place.
-    const i64 stride = x.k.rank ? std::abs(x.k.strides[1][0]) * static_cast<i64>(sizeof(E)) : 0;
-    if (x.n.contiguous(1) && x.k.rank <= 1 && (x.m.size() <= 2 * tile_rows || stride < 1024))
+    // Packing costs as much as some ten rows of A; rows of B that lie far apart share few sets of the caches.
+    const i64 stride = x.k.rank ? std::abs(x.k.strides[1][0]) * static_cast<i64>(sizeof(E)) : 0,
+              m = x.m.size();
+    if (x.n.contiguous(1) && x.k.rank <= 1 && (m <= 2 * tile_rows || stride < (m <= 128 ? 2048 : 1024)))
       return panel_source::in_place;
   }
   return panel_source::own;
 }
 
-template <class E>
-product_cut cut(const product<E>& x, const panel_layout<computed<E>>& layout) {
-  // Enough tasks for many cores, none so small that starting it tells: bench/host_contract.cpp shows what they cost.
+template <class E> product_cut cut(const product<E>& x, const panel_layout<computed<E>>& layout) {
+  // Enough tasks for many cores, none so small that starting it tells: bench/host_contract.cpp shows what
+  // they cost.
   constexpr i64 wanted_tasks = 16, task_work = 2 << 20, least_work = 1 << 18, block = 96;
   const i64 m = x.m.size(), n = x.n.size(), k = x.k.size(), work = m * n * k;
   const i64 blocks = ceil_div(m, block) * ceil_div(n, block);
@@ -87,13 +86,12 @@ product_cut cut(const product<E>& x, const panel_layout<computed<E>>& layout) {
 }
 
 // Works on a range of rows and of panels, over one block of p after another.
-template <class E>
-class block_worker {
+template <class E> class block_worker {
  public:
   using T = computed<E>;
 
-  block_worker(const product<E>& x, const panel_layout<T>& layout, panel_source source, i64 row, i64 rows, i64 first,
-               i64 count)
+  block_worker(const product<E>& x, const panel_layout<T>& layout, panel_source source, i64 row, i64 rows,
+               i64 first, i64 count)
       : x_(x), layout_(layout), source_(source), first_(first), count_(count), rows_(rows) {
     const i64 n = x.n.size();
     a_rows_ = scratch<i64>(scratch_use::block_offsets, 3 * rows + 3 * depth_block + n);
@@ -130,11 +128,12 @@ class block_worker {
     for (i64 i = first_; i < past; ++i) {
       if constexpr (std::is_same_v<E, T>)
         if (source_ == panel_source::in_place && layout_.whole(i)) {
-          panels_[i - first_] =
-              layout_.at(i, b + b_rows_[0] + b_columns_[layout_.first(i)], x_.k.rank ? x_.k.strides[1][0] : 0);
+          panels_[i - first_] = layout_.at(i, b + b_rows_[0] + b_columns_[layout_.first(i)],
+                                           x_.k.rank ? x_.k.strides[1][0] : 0);
           continue;
         }
-      if (!packed) packed = scratch<T>(scratch_use::block_packed, (past - i) * depth_ * tile_vectors * layout_.lanes);
+      if (!packed)
+        packed = scratch<T>(scratch_use::block_packed, (past - i) * depth_ * tile_vectors * layout_.lanes);
       pack(layout_, i, depth_, b, b_rows_, b_columns_, packed);
       panels_[i - first_] = layout_.at(i, packed, layout_.width(i));
       packed += depth_ * layout_.width(i);
@@ -146,10 +145,15 @@ class block_worker {
       sweep(depth_, a, a_rows_, rows_, a_columns_, panels_, count_, c, c_rows_, add);
     } else {
       T* numbers = scratch<T>(scratch_use::block_numbers, rows_ * depth_);
+      const bool side_by_side = consecutive(a_columns_, depth_);
       for (i64 p = 0; p < depth_; ++p) number_columns_[p] = p;
       for (i64 i = 0; i < rows_; ++i) {
         number_rows_[i] = i * depth_;
-        widen(a + a_rows_[i], a_columns_, depth_, numbers + i * depth_);
+        const E* from = a + a_rows_[i];
+        if (side_by_side)
+          array::convert<T, E>(from + a_columns_[0], numbers + i * depth_, depth_);
+        else
+          for (i64 p = 0; p < depth_; ++p) numbers[i * depth_ + p] = static_cast<T>(from[a_columns_[p]]);
       }
       sweep(depth_, numbers, number_rows_, rows_, number_columns_, panels_, count_, c, c_rows_, add);
     }
@@ -164,7 +168,8 @@ class block_worker {
   panel<T>* panels_;
 };
 
-// Rows [row, row + rows) of C from as many rows of `splits` matrices of sums, `apart` numbers from one to the next.
+// Rows [row, row + rows) of C from as many rows of `splits` matrices of sums, `apart` numbers from one to the
+// next.
 template <class E>
 void finish(const product<E>& x, E* c, i64 row, i64 rows, computed<E>* sums, i64 splits, i64 apart) {
   using T = computed<E>;
@@ -180,24 +185,24 @@ void finish(const product<E>& x, E* c, i64 row, i64 rows, computed<E>* sums, i64
     if (x.accumulate)
       for (i64 j = 0; j < n; ++j) sums[j] += static_cast<T>(to[c_columns[j]]);
     if (x.n.contiguous(0))
-      for (i64 j = 0; j < n; ++j) to[j] = static_cast<E>(sums[j]);
+      array::convert<E, T>(sums, to, n);
     else
       for (i64 j = 0; j < n; ++j) to[c_columns[j]] = static_cast<E>(sums[j]);
   }
 }
 
 // Whether sums can be kept in C itself.
-template <class E>
-bool adds_in_place(const product<E>& x) { return std::is_same_v<E, computed<E>> && x.n.contiguous(0); }
+template <class E> bool adds_in_place(const product<E>& x) {
+  return std::is_same_v<E, computed<E>> && x.n.contiguous(0);
+}
 
-template <class E>
-computed<E>* as_sums(E* c) {
+template <class E> computed<E>* as_sums(E* c) {
   if constexpr (std::is_same_v<E, computed<E>>)
     return c;
   else
     return nullptr;
 }
 
-}  // namespace detail
+}  // namespace algebra
 
 }  // namespace flame::host::inline FLAME_HOST_ISA

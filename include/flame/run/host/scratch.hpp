@@ -1,12 +1,13 @@
-// Working memory of the executors: each thread has its own, which grows to what was needed and is then reused.
+// Working memory of the executors: each thread has its own, which grows to what was needed and is then
+// reused.
 #pragma once
 #include <flame/base/config.hpp>
 #include <new>
 
 namespace flame::host {
 
-// Who holds a buffer: one thread asking twice for one use gets the same memory, so that what works on behalf of
-// something else has uses of its own.
+// Who holds a buffer: one thread asking twice for one use gets the same memory, so that what works on behalf
+// of something else has uses of its own.
 enum class scratch_use : u8 {
   // Of the thread that starts an operation, and read or written by all that work on it.
   operand,
@@ -52,9 +53,9 @@ inline void* reserve_scratch(scratch_use use, i64 bytes) {
   return buffers[static_cast<int>(use)].reserve(bytes);
 }
 
-// At least `count` elements, uninitialised, aligned to 64 bytes; valid until this thread asks for the same use again.
-template <class T>
-[[nodiscard]] T* scratch(scratch_use use, i64 count) {
+// At least `count` elements, uninitialised, aligned to 64 bytes; valid until this thread asks for the same
+// use again.
+template <class T> [[nodiscard]] T* scratch(scratch_use use, i64 count) {
   return static_cast<T*>(reserve_scratch(use, count * static_cast<i64>(sizeof(T))));
 }
 

@@ -31,7 +31,7 @@ template <class T> struct panel {
   int last = 0;     // columns in the last of these vectors; B can be read to its end, C cannot
 };
 
-namespace detail {
+namespace algebra {
 
 template <class T, int Rows, int Vectors>
 FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_columns,
@@ -86,7 +86,7 @@ template <class T, int Rows>
 inline constexpr tile_function<T> tiles_of[tile_vectors] = {&tile<T, Rows, 1>, &tile<T, Rows, 2>,
                                                             &tile<T, Rows, 3>};
 
-}  // namespace detail
+}  // namespace algebra
 
 // Multiplies `rows` rows by `count` panels over `depth`, storing to C or adding to it: C(i, j) is c[c_rows[i]
 // + j].
@@ -101,9 +101,9 @@ void sweep(i64 depth, const T* a, const i64* a_rows, i64 rows, const i64* a_colu
       held += depth * panels[past].vectors * simd::lanes<T>;
     for (i64 i = 0; i < rows; i += tile_rows) {
       const int some = static_cast<int>(rows - i < tile_rows ? rows - i : tile_rows);
-      const detail::tile_function<T>* tiles = some == 1   ? detail::tiles_of<T, 1>
-                                              : some <= 4 ? detail::tiles_of<T, 4>
-                                                          : detail::tiles_of<T, tile_rows>;
+      const algebra::tile_function<T>* tiles = some == 1   ? algebra::tiles_of<T, 1>
+                                               : some <= 4 ? algebra::tiles_of<T, 4>
+                                                           : algebra::tiles_of<T, tile_rows>;
       for (i64 j = first; j < past; ++j)
         tiles[panels[j].vectors - 1](depth, a, a_rows + i, a_columns, panels[j], c, c_rows + i, some, add);
     }

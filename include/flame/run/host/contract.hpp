@@ -1,0 +1,53 @@
+// The contraction of two tensors over any of their axes, as products of matrices.
+#pragma once
+#include <flame/run/host/dispatch.hpp>
+#include <flame/run/host/gemm.hpp>
+
+namespace flame::host::inline FLAME_HOST_ISA {
+
+// out[batch, m, n] = sum over k of a[batch, m, k] b[batch, k, n], where batch, m, n and k are any number of
+// axes each: first all of batch, then m, n and k. f32, f64, and bf16 and f16, whose sums are f32 until they
+// are stored.
+struct contraction {
+  static constexpr int room = 16;
+  dtype element = dtype::f32;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* out = nullptr;
+  bool accumulate = false;  // out += the sum
+  int batch_rank = 0, m_rank = 0, n_rank = 0, k_rank = 0;
+  i64 extents[room] = {};
+  // In elements. 0 repeats; the stride of an axis that an operand lacks is not read (a: n; b: m; out: k).
+  i64 a_strides[room] = {}, b_strides[room] = {}, out_strides[room] = {};
+};
+
+namespace algebra {
+
+template <class E> void contract(const contraction& x) {
+  product<E> one;
+  one.a = static_cast<const E*>(x.a), one.b = static_cast<const E*>(x.b), one.c = static_cast<E*>(x.out);
+  one.accumulate = x.accumulate;
+  axis_run<3> batch;
+  int i = 0;
+  for (int past = i + x.batch_rank; i < past; ++i)
+    batch.push(x.extents[i], x.out_strides[i], x.a_strides[i], x.b_strides[i]);
+  for (int past = i + x.m_rank; i < past; ++i) one.m.push(x.extents[i], x.out_strides[i], x.a_strides[i]);
+  for (int past = i + x.n_rank; i < past; ++i) one.n.push(x.extents[i], x.out_strides[i], x.b_strides[i]);
+  for (int past = i + x.k_rank; i < past; ++i) one.k.push(x.extents[i], x.a_strides[i], x.b_strides[i]);
+  if (batch.size() == 0 || one.m.size() == 0 || one.n.size() == 0) return;
+  batch.collapse();
+  multiply_each(one, batch);
+}
+
+}  // namespace algebra
+
+// Runs a contraction. Where k has no elements, out is zeros, or as it was. Elements of out do not overlap one
+// another or the operands. Throws flame::error if the element type is not floating or there are more than 16
+// axes.
+inline void contract(const contraction& x) {
+  if (x.batch_rank + x.m_rank + x.n_rank + x.k_rank > contraction::room)
+    throw error("contract: more than 16 axes, expected at most 8 of each operand");
+  for_floating("contract", x.element, [&]<class E>(E) { algebra::contract<E>(x); });
+}
+
+}  // namespace flame::host::inline FLAME_HOST_ISA
