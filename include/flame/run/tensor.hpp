@@ -1,148 +1,365 @@
-// Tensors: memory with an element type and named axes, shared by copies of the handle.
+// Tensors: memory with an element type and named axes, shared by copies of the handle and by views.
 #pragma once
 #include <flame/base/error.hpp>
-#include <flame/expr/emit.hpp>
-#include <flame/run/backend.hpp>
+#include <flame/run/storage.hpp>
+#include <flame/run/tensor_types.hpp>
 
-#include <cstring>
-#include <initializer_list>
-#include <memory>
-#include <new>
 #include <span>
-#include <string>
-#include <vector>
 
 namespace flame {
 
-// Memory of a backend, released with its last tensor. 64-byte aligned.
-template <class Backend>
-class storage;
-
-template <>
-class storage<host_backend> {
- public:
-  storage() = default;
-  explicit storage(i64 bytes)
-      : memory_(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), std::align_val_t{64})),
-                [](std::byte* p) { ::operator delete(p, std::align_val_t{64}); }),
-        bytes_(bytes) {}
-  [[nodiscard]] std::byte* data() const { return memory_.get(); }
-  [[nodiscard]] i64 bytes() const { return bytes_; }
-
- private:
-  std::shared_ptr<std::byte> memory_;
-  i64 bytes_ = 0;
-};
-
-// An extent given to an axis: batch(128).
-struct axis_extent {
-  const axis_info* axis;
-  i64 extent;
-};
-
-// What a program is told of a tensor: no types any more.
-struct tensor_view {
-  dtype element = dtype::f32;
-  void* data = nullptr;
-  int rank = 0;
-  i64 extents[max_rank] = {};
-  i64 strides[max_rank] = {};
-};
-
-// A tensor of a backend. The axes are part of the type, their extents are known at run time at the latest. Copies share
-// the memory; clone() does not.
+// A tensor of a backend. The axes are part of the type, their extents are known at run time at the latest. A copy of
+// the handle shares the memory and so does a view; clone() does not. A default-made tensor has no memory.
 template <class Backend, class Element, class... Axes>
 class basic_tensor : public operand {
  public:
   using backend = Backend;
   using element_type = Element;
-  using held_shape = shape<Element, Axes...>;
+  using held_shape = flame::shape<Element, Axes...>;
   using type = held_shape;
   static constexpr int rank = sizeof...(Axes);
+  static constexpr flame::dtype dtype = dtype_of<Element>;
+  static constexpr i64 to_end = std::numeric_limits<i64>::max();
+
+  // ---- Making: see also run/create.hpp ----
 
   basic_tensor() = default;
-  // Uninitialised, with these extents in the order of the axes.
+  // Uninitialised and row-major, with these extents in the order of the axes.
   explicit basic_tensor(const std::vector<i64>& extents) {
     if (static_cast<int>(extents.size()) != rank)
-      throw error("flame::tensor: " + std::to_string(extents.size()) + " extents are given, expected " + std::to_string(rank));
-    const i64 fixed[] = {Axes::extent..., 0};
-    i64 n = 1;
+      refuse("", std::to_string(extents.size()) + " extents are given, expected " + std::to_string(rank));
+    i64 bytes = sizeof(Element);
     for (int i = 0; i < rank; ++i) {
       extents_[i] = extents[static_cast<std::size_t>(i)];
-      if (extents_[i] < 0 || (fixed[i] != dynamic && fixed[i] != extents_[i]))
-        throw error("flame::tensor: axis " + std::to_string(i) + " is given extent " + std::to_string(extents_[i]) +
-                    (fixed[i] != dynamic ? ", its type says " + std::to_string(fixed[i]) : ", expected 0 or more"));
-      n *= extents_[i];
+      check_extent(i);
+      if (__builtin_mul_overflow(bytes, extents_[i], &bytes)) refuse("", "the product of its extents overflows");
     }
-    memory_ = storage<Backend>(n * static_cast<i64>(sizeof(Element)));
+    row_major();
+    memory_ = storage<Backend>(bytes);
     data_ = reinterpret_cast<Element*>(memory_.data());
   }
-  // A view of memory that `owner` keeps.
-  basic_tensor(storage<Backend> owner, Element* data, const i64* extents) : memory_(std::move(owner)), data_(data) {
-    for (int i = 0; i < rank; ++i) extents_[i] = extents[i];
-  }
+  // A copy of row-major values.
   basic_tensor(const std::vector<i64>& extents, std::span<const Element> values) : basic_tensor(extents) {
-    if (static_cast<i64>(values.size()) != size())
-      throw error("flame::tensor: " + std::to_string(values.size()) + " values are given, expected " + std::to_string(size()));
-    if (size() > 0) std::memcpy(static_cast<void*>(data_), values.data(), values.size() * sizeof(Element));
+    copy_from(values);
+  }
+  // tensor<f32, row, col> a{{1, 2}, {3, 4}}: as deep as it has axes.
+  basic_tensor(typename detail::literals_of<Element, rank>::type values)
+    requires(rank > 0)
+  {
+    std::vector<i64> extents;
+    measure(extents, values);
+    extents.resize(static_cast<std::size_t>(rank), 0);  // below an axis of no extent
+    *this = basic_tensor(extents);
+    Element* to = data_;
+    write(to, values);
+  }
+  explicit basic_tensor(literal<Element> value)
+    requires(rank == 0)
+      : basic_tensor(std::vector<i64>{}) {
+    *data_ = value.value;
+  }
+  // A view of memory that `owner` keeps; row-major where no strides are given.
+  basic_tensor(storage<Backend> owner, Element* data, const i64* extents, const i64* strides = nullptr)
+      : memory_(std::move(owner)), data_(data) {
+    for (int i = 0; i < rank; ++i) extents_[i] = extents[i], check_extent(i);
+    row_major();
+    for (int i = 0; strides && i < rank; ++i) strides_[i] = strides[i];
   }
 
-  [[nodiscard]] i64 size() const {
-    i64 n = 1;
-    for (int i = 0; i < rank; ++i) n *= extents_[i];
-    return n;
-  }
-  [[nodiscard]] i64 extent(int i) const { return extents_[i]; }
+  // ---- What it is ----
+
+  [[nodiscard]] i64 size() const { return view().size(); }
+  [[nodiscard]] i64 extent(int i) const { return extents_[place(i, "extent")]; }
+  [[nodiscard]] i64 stride(int i) const { return strides_[place(i, "stride")]; }
   template <axis Axis>
   [[nodiscard]] i64 extent(const Axis&) const {
-    constexpr int at = held_shape::value().find(axis_ptr<std::remove_cvref_t<Axis>>);
-    static_assert(at >= 0, "flame::tensor::extent(axis): the tensor has no such axis");
-    return extents_[at];
+    return extents_[index_of<Axis>()];
   }
-  [[nodiscard]] std::vector<i64> shape_vector() const { return std::vector<i64>(extents_, extents_ + rank); }
-  [[nodiscard]] Element* data() const { return data_; }
-  [[nodiscard]] std::span<Element> values() const { return {data_, static_cast<std::size_t>(size())}; }
+  template <axis Axis>
+  [[nodiscard]] i64 stride(const Axis&) const {
+    return strides_[index_of<Axis>()];
+  }
+  [[nodiscard]] std::vector<i64> shape() const { return std::vector<i64>(extents_, extents_ + rank); }
+  [[nodiscard]] bool is_contiguous() const { return view().is_contiguous(); }
   [[nodiscard]] const storage<Backend>& memory() const { return memory_; }
-
-  // The one element of a tensor that has one.
-  [[nodiscard]] Element item() const {
-    if (size() != 1) throw error("flame::tensor::item(): the tensor has " + std::to_string(size()) + " elements, expected 1");
-    return data_[0];
-  }
-  [[nodiscard]] basic_tensor clone() const {
-    return basic_tensor(shape_vector(), std::span<const Element>(data_, static_cast<std::size_t>(size())));
-  }
-
+  [[nodiscard]] Element* data() const { return data_; }  // the first element, whatever the strides
   [[nodiscard]] tensor_view view() const {
     tensor_view v;
-    v.element = dtype_of<Element>;
+    v.element = dtype;
     v.data = data_;
     v.rank = rank;
-    i64 stride = 1;
-    for (int i = rank - 1; i >= 0; --i) {
-      v.extents[i] = extents_[i], v.strides[i] = stride;
-      stride *= extents_[i];
-    }
+    for (int i = 0; i < rank; ++i) v.extents[i] = extents_[i], v.strides[i] = strides_[i];
     return v;
   }
 
+  // ---- Elements ----
+
+  // Row-major, of a tensor without gaps.
+  [[nodiscard]] std::span<Element> values() const {
+    if (!is_contiguous()) refuse("values()", "the tensor is a view with strides; take contiguous() or to_vector() first");
+    return {data_, static_cast<std::size_t>(size())};
+  }
+  [[nodiscard]] std::vector<Element> to_vector() const {
+    std::vector<Element> all;
+    all.reserve(static_cast<std::size_t>(size()));
+    each([&](Element& x) { all.push_back(x); });
+    return all;
+  }
+  // The one element of a tensor that has one.
+  [[nodiscard]] Element item() const {
+    if (size() != 1 || !data_) refuse("item()", "the tensor has " + std::to_string(data_ ? size() : 0) + " elements, expected 1");
+    return *data_;
+  }
+  // One element; -1 is the last along an axis.
+  template <std::integral... I>
+  [[nodiscard]] Element& operator()(I... i) const {
+    static_assert(sizeof...(I) == sizeof...(Axes), "flame::tensor(i, j, ...): one index for each axis");
+    const i64 at[] = {static_cast<i64>(i)..., 0};
+    if (rank == 0) static_cast<void>(item());
+    Element* p = data_;
+    for (int k = 0; k < rank; ++k) p += checked(at[k], k, "operator()") * strides_[k];
+    return *p;
+  }
+  const basic_tensor& fill(literal<Element> value) const {
+    each([&](Element& x) { x = value.value; });
+    return *this;
+  }
+  // Values of a tensor of equal extents, or in row-major order.
+  const basic_tensor& copy_from(const basic_tensor& from) const {
+    if (!same_extents(from))
+      refuse("copy_from(x)", "x has the extents " + detail::extents_text(from.extents_, rank) + ", expected " +
+                                 detail::extents_text(extents_, rank));
+    walk(rank, extents_, strides_, from.strides_, [&](i64 i, i64 j) { data_[i] = from.data_[j]; });
+    return *this;
+  }
+  const basic_tensor& copy_from(std::span<const Element> from) const {
+    if (static_cast<i64>(from.size()) != size())
+      refuse("copy_from(values)", std::to_string(from.size()) + " values are given, expected " + std::to_string(size()));
+    const Element* next = from.data();
+    each([&](Element& x) { x = *next++; });
+    return *this;
+  }
+
+  // ---- Views: they share the memory ----
+
+  // One index of an axis, which the result lacks; -1 is the last.
+  template <axis Axis>
+  [[nodiscard]] auto select(const Axis&, i64 index) const {
+    constexpr int at = index_of<Axis>();
+    using result = result_for<typename detail::replaced_axis<held_shape, std::remove_cvref_t<Axis>>::type>;
+    return dropped<result>(at, index, "select(axis, i)");
+  }
+  // One index of the first axis.
+  [[nodiscard]] auto operator[](i64 index) const
+    requires(rank > 0)
+  {
+    return dropped<typename without_first<Axes...>::type>(0, index, "operator[]");
+  }
+  // Elements begin, begin + step, ... before end, as NumPy counts: negative ones from the end.
+  template <axis Axis>
+  [[nodiscard]] basic_tensor slice(const Axis& a, i64 begin, i64 end = to_end, i64 step = 1) const {
+    static_assert(Axis::extent == dynamic, "flame::tensor::slice(axis, begin, end): the extent of this axis is part of its "
+                                           "type; name the result's, as in slice(axis, to, begin, end)");
+    return slice(a, a, begin, end, step);
+  }
+  [[nodiscard]] basic_tensor slice(int position, i64 begin, i64 end = to_end, i64 step = 1) const {
+    return sliced<basic_tensor>(place(position, "slice"), begin, end, step);
+  }
+  // The same, the axis under another name.
+  template <axis From, axis To>
+  [[nodiscard]] auto slice(const From&, const To&, i64 begin, i64 end = to_end, i64 step = 1) const {
+    return sliced<renamed<From, To>>(index_of<From>(), begin, end, step);
+  }
+  // All axes in another order.
+  template <axis... Order>
+  [[nodiscard]] auto permute(const Order&...) const {
+    static_assert(sizeof...(Order) == sizeof...(Axes), "flame::tensor::permute(axes...): all axes must be named");
+    static_assert(((axis_ptr<Axes>->from_last < 0) && ...),
+                  "flame::tensor::permute(axes...): anonymous axes have no names; transpose() turns a matrix");
+    const int from[] = {index_of<Order>()..., 0};
+    return arranged<basic_tensor<Backend, Element, Order...>>(from);
+  }
+  // Rows as columns. Anonymous axes change places, named ones keep their names.
+  [[nodiscard]] auto transpose() const
+    requires(rank == 2)
+  {
+    const int from[] = {1, 0};
+    return arranged<typename turned<Axes...>::type>(from);
+  }
+  // An axis under another name.
+  template <axis From, axis To>
+  [[nodiscard]] auto rename(const From&, const To&) const {
+    return renamed<From, To>(memory_, data_, extents_, strides_);
+  }
+  // The elements in row-major order under other axes, of which one may be -1; a copy where the strides do not allow
+  // a view: a.reshape(row == 2, col == -1), a.reshape(2, 3).
+  template <class... Given>
+  [[nodiscard]] auto reshape(const Given&... given) const {
+    using target = detail::tensor_of<Backend, Element, Given...>;
+    std::vector<i64> extents = target::extents(given...);
+    i64 known = 1;
+    i64* open = nullptr;
+    for (i64& e : extents) {
+      if (e == -1 && !open)
+        open = &e;
+      else
+        known *= e;
+    }
+    if (open && known > 0) *open = size() / known;
+    if (known * (open ? *open : 1) != size())
+      refuse("reshape(extents...)", detail::extents_text(extents.data(), static_cast<int>(extents.size())) +
+                                        " are not the extents of " + std::to_string(size()) + " elements");
+    basic_tensor dense = contiguous();
+    return typename target::type(dense.memory_, dense.data_, extents.data());
+  }
+
+  // ---- Copies ----
+
+  // Itself if it has no gaps, else a copy.
+  [[nodiscard]] basic_tensor contiguous() const { return is_contiguous() ? *this : clone(); }
+  [[nodiscard]] basic_tensor clone() const {
+    basic_tensor copy(shape());
+    return copy.copy_from(*this);
+  }
+  // A copy in another element type, converted as the language's cast does.
+  template <element To>
+  [[nodiscard]] auto cast() const {
+    basic_tensor<Backend, To, Axes...> copy(shape());
+    To* to = copy.data();
+    each([&](Element& x) { *to++ = element_cast<To>(x); });
+    return copy;
+  }
+
  private:
+  template <class Shape>
+  using result_for = typename detail::tensor_for<Backend, Shape>::type;
+  template <class From, class To>
+  using renamed = result_for<
+      typename detail::replaced_axis<held_shape, std::remove_cvref_t<From>, std::remove_cvref_t<To>>::type>;
+  template <class First, class... Rest>
+  struct without_first {
+    using type = basic_tensor<Backend, Element, Rest...>;
+  };
+  template <class A, class B>
+  struct turned {
+    using type = std::conditional_t<axis_ptr<A>->from_last >= 0,
+                                    basic_tensor<Backend, Element, anonymous<1, B::extent>, anonymous<0, A::extent>>,
+                                    basic_tensor<Backend, Element, B, A>>;
+  };
+
+  template <class Axis>
+  static constexpr int index_of() {
+    constexpr int at = held_shape::value().find(axis_ptr<std::remove_cvref_t<Axis>>);
+    static_assert(at >= 0, "flame::tensor: the tensor has no such axis");
+    return at < 0 ? 0 : at;
+  }
+  [[noreturn]] static void refuse(const std::string& operation, const std::string& why) {
+    throw error("flame::tensor" + (operation.empty() ? "" : "::" + operation) + ": " + why);
+  }
+  static int place(int i, const char* operation) {
+    if (i < -rank || i >= rank)
+      refuse(operation, "axis " + std::to_string(i) + " is given, the tensor has " + std::to_string(rank));
+    return i < 0 ? i + rank : i;
+  }
+  static std::string name(int i) {
+    const tensor_type t = held_shape::value();
+    const axis_info* a = t.axes[i];
+    return a->from_last >= 0 ? std::to_string(i) : std::string(a->name.data, static_cast<std::size_t>(a->name.size));
+  }
+  void check_extent(int i) const {
+    const i64 fixed[] = {Axes::extent..., 0};
+    if (extents_[i] < 0 || (fixed[i] != dynamic && fixed[i] != extents_[i]))
+      refuse("", "axis " + name(i) + " is given extent " + std::to_string(extents_[i]) +
+                     (fixed[i] != dynamic ? ", its type says " + std::to_string(fixed[i]) : ", expected 0 or more"));
+  }
+  i64 checked(i64 index, int axis, const char* operation) const {
+    i64 at = index < 0 ? index + extents_[axis] : index;
+    if (at < 0 || at >= extents_[axis])
+      refuse(operation, "index " + std::to_string(index) + " is outside axis " + name(axis) + " of extent " +
+                            std::to_string(extents_[axis]));
+    return at;
+  }
+  bool same_extents(const basic_tensor& b) const {
+    for (int i = 0; i < rank; ++i)
+      if (extents_[i] != b.extents_[i]) return false;
+    return true;
+  }
+  void row_major() {
+    i64 stride = 1;
+    for (int i = rank - 1; i >= 0; --i) strides_[i] = stride, stride *= extents_[i];
+  }
+  template <class F>
+  void each(F&& f) const {
+    if (!data_) return;
+    walk(rank, extents_, strides_, strides_, [&](i64 i, i64) { f(data_[i]); });
+  }
+
+  template <class Result>
+  Result dropped(int axis, i64 index, const char* operation) const {
+    i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
+    for (int i = 0, k = 0; i < rank; ++i)
+      if (i != axis) extents[k] = extents_[i], strides[k++] = strides_[i];
+    return Result(memory_, data_ + checked(index, axis, operation) * strides_[axis], extents, strides);
+  }
+  template <class Result>
+  Result sliced(int axis, i64 begin, i64 end, i64 step) const {
+    const i64 n = extents_[axis];
+    i64 from = begin < 0 ? begin + n : begin, to = end == to_end ? n : end < 0 ? end + n : end;
+    if (from < 0 || to > n || from > to || step < 1)
+      refuse("slice(axis, begin, end, step)",
+             "begin " + std::to_string(begin) + ", end " + (end == to_end ? "left out" : std::to_string(end)) + ", step " +
+                 std::to_string(step) + " do not lie in axis " + name(axis) + " of extent " + std::to_string(n));
+    i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
+    for (int i = 0; i < rank; ++i) extents[i] = extents_[i], strides[i] = strides_[i];
+    extents[axis] = (to - from + step - 1) / step;
+    strides[axis] *= step;
+    return Result(memory_, data_ + from * strides_[axis], extents, strides);
+  }
+  template <class Result>
+  Result arranged(const int* from) const {
+    i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
+    for (int i = 0; i < rank; ++i) extents[i] = extents_[from[i]], strides[i] = strides_[from[i]];
+    return Result(memory_, data_, extents, strides);
+  }
+
+  template <class T>
+  static void measure(std::vector<i64>& extents, std::initializer_list<T> values) {
+    extents.push_back(static_cast<i64>(values.size()));
+    if constexpr (!std::is_same_v<T, literal<Element>>) {
+      if (values.size() == 0) return;
+      const std::size_t depth = extents.size();
+      measure(extents, *values.begin());
+      for (const T& v : values)
+        if (static_cast<i64>(v.size()) != extents[depth])
+          refuse("{values...}", "along axis " + name(static_cast<int>(depth)) + " one list has " + std::to_string(v.size()) +
+                                    " values, another " + std::to_string(extents[depth]));
+    }
+  }
+  template <class T>
+  static void write(Element*& to, std::initializer_list<T> values) {
+    for (const T& v : values) {
+      if constexpr (std::is_same_v<T, literal<Element>>)
+        *to++ = v.value;
+      else
+        write(to, v);
+    }
+  }
+
   storage<Backend> memory_;
   Element* data_ = nullptr;
   i64 extents_[static_cast<unsigned>(rank) + 1] = {};
+  i64 strides_[static_cast<unsigned>(rank) + 1] = {};
 };
 
 // tensor<f32, batch, channel>: on the host.
 template <class Element, const auto&... Axes>
 using tensor = basic_tensor<host_backend, Element, tag_of<Axes>...>;
 
-namespace detail {
-template <class Backend, class Shape>
-struct tensor_for;
-template <class Backend, class Element, class... Axes>
-struct tensor_for<Backend, shape<Element, Axes...>> {
-  using type = basic_tensor<Backend, Element, Axes...>;
-};
-}  // namespace detail
+// For quick work, without names: array<f32, 3>, matrix<f32>.
+template <class Element, int Rank>
+using array =
+    typename detail::anonymous_tensor<host_backend, Element, std::make_integer_sequence<int, Rank>>::type;
+template <class Element>
+using matrix = array<Element, 2>;
 
 }  // namespace flame
