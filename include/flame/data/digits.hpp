@@ -12,10 +12,9 @@
 namespace flame {
 
 struct digits_options {
-  double variation =
-      1.0;             // of shape and pose, 0 to 2; 0: all images of one way to write it have one skeleton
-  double noise = 1.0;  // unevenness of the ink and of its edge, 0 to 2
-  int threads = 0;     // 0: as many as there are cores; the images do not depend on it
+  double variation = 1.0;  // of shape and pose, 0 to 2; at 0 each way to write a digit has one skeleton
+  double noise = 1.0;      // unevenness of the ink and of its edge, 0 to 2
+  int threads = 0;         // 0: as many as there are cores; the images do not depend on it
 };
 
 namespace pen {
@@ -32,7 +31,11 @@ class random_stream {
   double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   // Mean 0, standard deviation 1, within 3.5: four uniforms, near enough to a normal and without its tails.
-  double normal() { return (uniform() + uniform() + uniform() + uniform() - 2.0) * 1.7320508075688772; }
+  double normal() {
+    double sum = -2;
+    for (int i = 0; i < 4; ++i) sum += uniform();
+    return sum * 1.7320508075688772;
+  }
 
  private:
   static u64 mix(u64 z) {
