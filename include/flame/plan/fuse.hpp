@@ -389,7 +389,7 @@ struct writer {
     i.code = code_store;
     i.element = compute_type(g.type(n).element);
     i.b = use(n);
-    i.at = code.body[i.b].at;
+    i.at = code.body[i.b].at == level::uniform ? level_of(n) : code.body[i.b].at;
     i.reduce = code.body[i.b].reduce == reduce_mode::row ? reduce_mode::none : code.body[i.b].reduce;
     i.a = slot(slot_kind::output, g.type(n).element, n);
     code.body.push(i);
@@ -445,7 +445,10 @@ struct writer {
     bool needs = s.output[i] != 0;
     for (int r : s.readers[i]) {
       if (s.how[r] == making::library || s.how[r] == making::call) needs = true;
-      if ((s.how[r] == making::view || s.how[r] == making::alias) && memory[r] && !reordered(r)) needs = true;
+      bool made = s.how[i] == making::immediate || s.how[i] == making::uniform;  // a broadcast's copy makes it itself
+      if ((s.how[r] == making::view || s.how[r] == making::alias) && memory[r] && !reordered(r) &&
+          !(made && g.is(r, op::broadcast)))
+        needs = true;
       if (s.how[r] == making::fused && s.how[i] == making::fused && s.find(s.group_of[r]) != s.find(s.group_of[i]))
         needs = true;
       if (s.how[r] == making::fused && s.how[i] != making::immediate && s.how[i] != making::uniform &&
@@ -514,7 +517,7 @@ struct writer {
       instruction store;
       store.code = code_store;
       store.element = compute_type(g.type(i).element);
-      store.at = w.code.body[from].at;
+      store.at = w.level_of(i);
       store.a = w.slot(slot_kind::output, g.type(i).element, i);
       store.b = from;
       w.code.body.push(store);

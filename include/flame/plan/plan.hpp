@@ -326,7 +326,7 @@ class planner {
     c->slots[0].element = c->slots[1].element = d;
     c->slots[0].kind = from;
     c->body[0].element = c->body[1].element = compute_type(d);
-    if (from == slot_kind::uniform) c->body[0].at = c->body[1].at = level::uniform;
+    if (from == slot_kind::uniform) c->body[0].at = level::uniform;
     codes.push(c);
     return c;
   }
@@ -338,7 +338,7 @@ class planner {
     s.function = fr.fn.info, s.node = step.node;
     s.bound.slots.resize(step.code.slots.size());
     bool copies = step.code.body.size() == 2 && step.code.slots.size() == 2 &&
-                  step.code.slots[0].node == step.code.slots[1].node;
+                  step.code.slots[0].kind == slot_kind::input && step.code.slots[0].node == step.code.slots[1].node;
     if (copies) {  // an output that is a view: `call` delivers it
       value(fr, step.code.slots[0].node);
       return;

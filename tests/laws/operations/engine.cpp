@@ -1,0 +1,399 @@
+// The laws themselves: see laws.hpp.
+#include <flame/graph/check.hpp>
+#include <flame/graph/print.hpp>
+#include <map>
+
+#include "../host.hpp"
+#include "../laws.hpp"
+
+namespace flame::laws {
+
+namespace {
+
+// ---- Graphs -----------------------------------------------------------------------------------------------------
+
+// A formula with its derivatives, all of them outputs of one graph: the value, the gradients of <value, cotangent>,
+// then the gradients of the sum of <gradient, direction>, with respect to every leaf and to the cotangent.
+struct subject {
+  graph value;                           // the formula alone
+  graph once, twice;                     // as the passes give them, not simplified
+  list<const leaf_info*> floating;       // what is differentiated with respect to
+  const leaf_info* cotangent = nullptr;
+  list<const leaf_info*> directions;     // one for each floating leaf
+  bool differentiable = false;
+};
+
+graph alone(const graph& g, int n) {
+  graph from = g;
+  from.outputs.clear();
+  from.outputs.push(n);
+  return simplify(from);
+}
+
+void push_gradients(differentiated& d, const list<const leaf_info*>& of) {
+  for (int i = 0; i < of.size(); ++i) {
+    int n = d.gradients[i];
+    d.g.outputs.push(n >= 0 ? n : d.g.as_type(d.g.constant(0, of[i]->type.element), of[i]->type));
+  }
+}
+
+list<int> nodes_of(graph& g, const list<const leaf_info*>& leaves) {
+  list<int> n;
+  for (const leaf_info* l : leaves) n.push(g.leaf(l));
+  return n;
+}
+
+subject make_subject(int n) {
+  subject s;
+  s.value = alone(tape(), n);
+  const graph& g = s.value;
+  for (int i = 0; i < g.size(); ++i)
+    if (g.is(i, op::leaf) && is_floating(g[i].leaf->type.element)) s.floating.push(g[i].leaf);
+  const tensor_type& t = g.type(g.outputs[0]);
+  s.differentiable = is_floating(t.element) && !s.floating.empty();
+  if (!s.differentiable) return s;
+  s.cotangent = new_leaf(t, "cotangent", {});
+  for (const leaf_info* l : s.floating) s.directions.push(new_leaf(l->type, "direction", {}));
+
+  list<const leaf_info*> cotangents;
+  cotangents.push(s.cotangent);
+  graph from = g;
+  differentiated d = differentiate(from, from.outputs, cotangents, nodes_of(from, s.floating), nullptr);
+  d.g.outputs = d.values;
+  push_gradients(d, s.floating);
+  s.once = d.g;
+
+  graph second = d.g;
+  list<int> gradients;
+  for (int i = 1; i < second.outputs.size(); ++i) gradients.push(second.outputs[i]);
+  list<const leaf_info*> all = s.floating;
+  all.push(s.cotangent);
+  differentiated e = differentiate(second, gradients, s.directions, nodes_of(second, all), nullptr);
+  e.g.outputs = e.values;
+  push_gradients(e, all);
+  s.twice = e.g;
+  return s;
+}
+
+// The same graph where d stands for f64.
+struct retyped {
+  graph g;
+  std::map<const leaf_info*, const leaf_info*> leaves;  // of the given graph: of this one
+};
+retyped with_element(const graph& from, dtype d) {
+  retyped r;
+  list<int> place, in;
+  for (int n = 0; n < from.size(); ++n) {
+    const node& o = from[n];
+    if (o.code == op::leaf) {
+      const leaf_info* l = o.leaf;
+      if (l->type.element == dtype::f64 && d != dtype::f64) {
+        tensor_type t = l->type;
+        t.element = d;
+        l = new_leaf(t, o.leaf->name, leaf_at(o.leaf).from);
+      }
+      r.leaves[o.leaf] = l;
+      place.push(r.g.leaf(l));
+      continue;
+    }
+    in.clear();
+    for (int i = 0; i < o.arg_count; ++i) in.push(place[from.arg(n, i)]);
+    list<u64> numbers(o.data_count ? &from.data[o.data] : nullptr, o.data_count);
+    if (int at = rule::dtype_at(o.code); at >= 0 && numbers[at] == static_cast<u64>(dtype::f64))
+      numbers[at] = static_cast<u64>(d);
+    list<const axis_info*> with(o.axis_count ? &from.axes[o.axes] : nullptr, o.axis_count);
+    if (o.code == op::cast && from.type(n).element == dtype::f64 && r.g.type(in[0]).element == d)
+      place.push(in[0]);
+    else
+      place.push(r.g.put(o.code, in, with, numbers, nullptr, o.function));
+  }
+  for (int n : from.outputs) r.g.outputs.push(place[n]);
+  return r;
+}
+
+// ---- Extents and values -----------------------------------------------------------------------------------------
+
+enum class sizes : u8 { small, odd, large, one };
+
+struct scenario {
+  sizes size = sizes::small;
+  const axis_info* empty = nullptr;  // this axis has no elements
+
+  [[nodiscard]] i64 extent(const axis_info* a) const {
+    if (a->extent != dynamic) return a->extent;
+    if (a == empty) return 0;
+    for (const extents_of_axis& e : axis_table())
+      if (e.axis == a) return size == sizes::small ? e.small : size == sizes::odd ? e.odd : size == sizes::large ? e.large : e.one;
+    throw error("laws: axis " + string_of(a) + " is in no table of extents");
+  }
+  [[nodiscard]] std::string name() const {
+    const char* names[] = {"small", "odd", "large", "one"};
+    return empty ? "without " + string_of(empty) : names[static_cast<int>(size)];
+  }
+};
+
+// The extents of all axes of a graph, from those of its leaves.
+extents extents_in(const graph& g, const scenario& s) {
+  extents e;
+  for (int n = 0; n < g.size(); ++n)
+    if (g.is(n, op::leaf))
+      for (int i = 0; i < g.type(n).rank; ++i) e.bind(g.type(n).axes[i], s.extent(g.type(n).axes[i]), {});
+  resolve(g, e);
+  return e;
+}
+
+value draw(const leaf_info* l, const extents& e, std::mt19937_64& random) {
+  const domain& from = leaf_at(l).from;
+  value v;
+  v.type = l->type;
+  for (int i = 0; i < l->type.rank; ++i) v.shape.push_back(e[l->type.axes[i]]);
+  v.resize();
+  if (v.is_key()) {
+    for (u64& k : v.keys) k = random();
+  } else if (is_floating(l->type.element)) {
+    v.data = spread(v.size(), from.low, from.high, random);
+  } else {
+    i64 low = l->type.element == dtype::boolean ? 0 : static_cast<i64>(from.low),
+        count = l->type.element == dtype::boolean ? 2 : static_cast<i64>(from.high) - low + 1;
+    if (from.below) low = 0, count = e[from.below];
+    if (count == 0 && v.size() > 0) throw error("laws: no index into an empty axis");
+    for (double& x : v.data) x = static_cast<double>(low + static_cast<i64>(random() % static_cast<u64>(count)));
+  }
+  return v;
+}
+
+leaf_values draw_all(const graph& g, const extents& e, u64 seed) {
+  std::mt19937_64 random(seed);
+  leaf_values given;
+  for (int n = 0; n < g.size(); ++n)
+    if (g.is(n, op::leaf)) given[g[n].leaf] = draw(g[n].leaf, e, random);
+  return given;
+}
+
+// The first slice along the first axis, everywhere.
+void repeat_first(value& v) {
+  if (v.shape.empty() || v.data.empty()) return;
+  std::size_t slice = v.data.size() / static_cast<std::size_t>(v.shape[0]);
+  for (std::size_t i = slice; i < v.data.size(); ++i) v.data[i] = v.data[i % slice];
+}
+
+// ---- Gradients --------------------------------------------------------------------------------------------------
+
+void check_gradients(const subject& s, const options& o) {
+  const extents e = extents_in(s.twice, {});
+  leaf_values at = draw_all(s.twice, e, 1);
+  // Leaves that no derivative reads: what they are is told to the formula alone.
+  for (auto& [leaf, v] : draw_all(s.value, e, 1)) at.emplace(leaf, v);
+  std::mt19937_64 random(7);
+  if (!at.contains(s.cotangent)) at[s.cotangent] = draw(s.cotangent, e, random);
+  for (const leaf_info* l : s.directions)
+    if (!at.contains(l)) at[l] = draw(l, e, random);
+
+  const values once = evaluate(s.once, at, rounding::none, e);
+  auto first = [&] { return dot(evaluate(s.value, at, rounding::none, e)[0], at[s.cotangent]); };
+  for (int i = 0; i < s.floating.size(); ++i) {
+    INFO("gradient of " << string_of(s.floating[i]->name));
+    CHECK(compare(once[static_cast<std::size_t>(1 + i)], differences(at[s.floating[i]], first)).error <= o.differences);
+  }
+  if (o.linear) {  // in each leaf: <f(x), y> = <x, f^T y>
+    double whole = dot(once[0], at[s.cotangent]);
+    for (int i = 0; i < s.floating.size(); ++i)
+      CHECK(std::fabs(dot(at[s.floating[i]], once[static_cast<std::size_t>(1 + i)]) - whole) <=
+            1e-12 * (norm(once[0]) * norm(at[s.cotangent]) + 1e-3));
+  }
+
+  // The derivative of <gradient, directions> by the cotangent is the directional derivative of the formula.
+  const values twice = evaluate(s.twice, at, rounding::none, e);
+  leaf_values moved = at;
+  value along = once[0];
+  auto step = [&](double d) {
+    for (int i = 0; i < s.floating.size(); ++i)
+      for (std::size_t k = 0; k < at[s.floating[i]].data.size(); ++k)
+        moved[s.floating[i]].data[k] = at[s.floating[i]].data[k] + d * at[s.directions[i]].data[k];
+    return evaluate(s.value, moved, rounding::none, e)[0];
+  };
+  const double h = 2e-3;
+  value far = step(h), back = step(-h), near = step(h / 2), nearer = step(-h / 2);
+  for (std::size_t k = 0; k < along.data.size(); ++k)
+    along.data[k] = (8 * (near.data[k] - nearer.data[k]) - (far.data[k] - back.data[k])) / (6 * h);
+  {
+    INFO("directional derivative");
+    CHECK(compare(twice.back(), along).error <= o.differences);
+  }
+  if (!o.twice) return;
+  auto second = [&] {
+    values g = evaluate(s.once, at, rounding::none, e);
+    double sum = 0;
+    for (int i = 0; i < s.directions.size(); ++i) sum += dot(g[static_cast<std::size_t>(1 + i)], at[s.directions[i]]);
+    return sum;
+  };
+  for (int i = 0; i < s.floating.size(); ++i) {
+    INFO("gradient of the gradient by " << string_of(s.floating[i]->name));
+    std::size_t place = twice.size() - 1 - static_cast<std::size_t>(s.floating.size() - i);
+    CHECK(compare(twice[place], differences(at[s.floating[i]], second)).error <= o.differences);
+  }
+}
+
+// ---- Graphs as data ---------------------------------------------------------------------------------------------
+
+void check_graph(const graph& g) {
+  finding f = flame::check(g);
+  INFO("node " << f.node << ": " << string_of(f.what) << "\n" << dump(g));
+  CHECK(f.ok());
+  CHECK(print(g).size() > 0);
+  encoded code = encode(g);
+  graph back;
+  back.outputs = decode(back, {code.words.items, code.axes.items, code.leaves.items, code.functions.items});
+  REQUIRE(back.outputs.size() == g.outputs.size());
+  for (int i = 0; i < g.outputs.size(); ++i) CHECK(back[back.outputs[i]].hash == g[g.outputs[i]].hash);
+  CHECK(encode(back).words == code.words);
+}
+
+// Numbers that arithmetic treats apart, in some places of every floating leaf in turn.
+void set_specials(value& v, u64 seed) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const double special[] = {std::numeric_limits<double>::quiet_NaN(), inf, -inf, 0.0, -0.0};
+  for (std::size_t k = 0; k < v.data.size(); ++k)
+    if (u64 r = mix(seed, k); r % 4 == 0) v.data[k] = special[r / 4 % 5];
+}
+
+void check_simplified(const graph& g, const options& o) {
+  graph s = simplify(g);
+  check_graph(s);
+  const extents e = extents_in(g, {});
+  leaf_values at = draw_all(g, e, 2);
+  for (int specials = 0; specials < 2; ++specials) {
+    if (specials)
+      for (auto& [leaf, v] : at)
+        if (is_floating(leaf->type.element)) set_specials(v, leaf->id);
+    values a = evaluate(g, at, rounding::none, e), b = evaluate(s, at, rounding::none, e);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      INFO("simplified, output " << i << ", NaN and infinities: " << (specials > 0) << "\n" << dump(s));
+      comparison c = compare(b[i], a[i]);
+      CHECK(c.error <= o.f64);
+      CHECK(c.same_specials);
+    }
+  }
+}
+
+// ---- The host ---------------------------------------------------------------------------------------------------
+
+// What half types are forgiven beyond 1.5 times a plain evaluation's error: one rounding; more where there are too few
+// numbers for roundings to cancel.
+double half_floor(dtype d, i64 count) {
+  return (d == dtype::bf16 ? 0x1p-9 : 0x1p-12) * (1 + 4 / std::sqrt(static_cast<double>(count > 0 ? count : 1)));
+}
+
+void compare_outputs(const values& ours, const graph& g, const leaf_values& at, const extents& e, dtype d,
+                     const options& o) {
+  const bool half = d == dtype::bf16 || d == dtype::f16;
+  const values plain = evaluate(g, at, rounding::each_operation, e);
+  const values exact = half ? evaluate(g, at, rounding::none, e) : plain;
+  REQUIRE(ours.size() == exact.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    INFO("output " << i);
+    if (half && is_floating(exact[i].type.element)) {
+      double error = compare(ours[i], exact[i]).error;
+      CHECK(error <= 1.5 * compare(plain[i], exact[i]).error + half_floor(d, exact[i].size()));
+    } else {
+      comparison c = compare(ours[i], exact[i]);
+      CHECK(c.error <= (d == dtype::f64 ? o.f64 : o.f32));
+      CHECK(c.same_specials);
+    }
+  }
+}
+
+leaf_values rounded_values(leaf_values at) {
+  for (auto& [leaf, v] : at)
+    if (is_floating(leaf->type.element))
+      for (double& x : v.data) x = reference::rounded(x, leaf->type.element);
+  return at;
+}
+
+void check_host(const graph& formula, dtype d, const options& o) {
+  const retyped r = with_element(formula, d);
+  const graph g = simplify(r.g);
+  compiled& c = compile_graph(g);
+  auto run = [&](const scenario& s, layout how, int specials) {
+    const std::string layouts[] = {"", ", strided", ", repeated"};
+    const std::string what = name_of(d) + (", " + s.name()) + layouts[static_cast<int>(how)] +
+                             (specials ? ", with NaN and infinities" : "");
+    INFO(what);
+    const extents e = extents_in(r.g, s);
+    leaf_values at = rounded_values(draw_all(g, e, 3));
+    for (auto& [leaf, v] : at) {
+      if (!is_floating(leaf->type.element)) continue;
+      if (how == layout::repeated) repeat_first(v);
+      if (specials) set_specials(v, leaf->id + static_cast<u64>(specials));
+    }
+    compare_outputs(run_on_host(c, at, how), g, at, e, d, o);
+  };
+  run({}, layout::plain, 0);
+  run({sizes::odd}, layout::plain, 0);
+  run({sizes::large}, layout::plain, 0);
+  run({sizes::one}, layout::plain, 0);
+  run({sizes::odd}, layout::strided, 0);
+  if (d == dtype::bf16 || d == dtype::f16) return;
+  run({sizes::large}, layout::strided, 0);
+  run({sizes::odd}, layout::repeated, 0);
+  if (o.specials)
+    for (int k = 1; k <= 2; ++k) run({k == 1 ? sizes::odd : sizes::large}, layout::plain, k);
+}
+
+// With each axis of the leaves empty in turn: the same as the reference, refusals too.
+void check_empty(const graph& formula, const options& o) {
+  const graph g = simplify(formula);
+  list<const axis_info*> axes;
+  for (int n = 0; n < g.size(); ++n)
+    if (g.is(n, op::leaf))
+      for (int i = 0; i < g.type(n).rank; ++i)
+        if (const axis_info* a = g.type(n).axes[i]; a->extent == dynamic && !axes.has(a)) axes.push(a);
+  compiled& c = compile_graph(g);
+  for (const axis_info* a : axes) {
+    scenario s{sizes::small, a};
+    INFO(s.name());
+    leaf_values at;
+    bool refused = false;
+    extents e;
+    try {
+      e = extents_in(formula, s);
+      at = draw_all(g, e, 4);
+      (void)evaluate(g, at, rounding::none, e);
+    } catch (const error& why) {
+      refused = true;
+      INFO(why.what());
+      CHECK_FALSE(o.empty);
+    }
+    if (at.empty()) continue;  // refused before there were values
+    if (!o.host) continue;
+    if (refused)
+      CHECK_THROWS_AS(run_on_host(c, at), error);
+    else
+      compare_outputs(run_on_host(c, at), g, at, e, dtype::f64, o);
+  }
+}
+
+}  // namespace
+
+void enrol(int n, const options& o) {
+  const subject s = make_subject(n);
+  INFO(print(s.value));
+  check_graph(s.value);
+  list<const graph*> all;
+  all.push(&s.value);
+  if (s.differentiable) {
+    check_gradients(s, o);
+    check_simplified(s.once, o);
+    check_simplified(s.twice, o);
+    all.push(&s.twice);
+  }
+  for (const graph* g : all) {
+    check_empty(*g, o);
+    if (!o.host) continue;
+    for (dtype d : {dtype::f64, dtype::f32}) check_host(*g, d, o);
+    if (o.half)
+      for (dtype d : {dtype::bf16, dtype::f16}) check_host(*g, d, o);
+  }
+}
+
+}  // namespace flame::laws
