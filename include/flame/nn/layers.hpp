@@ -80,6 +80,26 @@ struct convolution_layer {
   }
 };
 
+namespace detail {
+template <int N, class Shape>
+struct flattened;
+template <int N, class E, class... X>
+struct flattened<N, shape<E, X...>> {
+  using all = candidates<X...>;
+  template <int... I, class To>
+  static constexpr auto value(const auto& x, std::integer_sequence<int, I...>, const To& to) {
+    return merge(x, typename all::template tag<static_cast<int>(sizeof...(X)) - N + I>{}..., to);
+  }
+};
+}  // namespace detail
+
+// The last N axes as one.
+template <int N, operand_type A, axis To>
+constexpr auto flatten(const A& x, const To& to) {
+  static_assert(N >= 1 && N <= shape_of<A>::rank, "flame::flatten<n>(x, to): x has fewer than n axes");
+  return detail::flattened<N, shape_of<A>>::value(x, std::make_integer_sequence<int, N>{}, to);
+}
+
 // layer_norm over one axis, times weight plus bias.
 template <class Place, const auto& Feature, bool Affine = true>
 struct layer_norm_layer {

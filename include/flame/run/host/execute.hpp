@@ -122,6 +122,67 @@ inline lowered_step lower_conv(const program_step& s) {
   return r;
 }
 
+inline lowered_step lower_pool(const program_step& s) {
+  // axes: xh xw oh ow; data: kernel h w, stride h w, padding h w
+  bool grows = s.library == op::pool_put || s.library == op::pool_mean_put;
+  const located &out = s.tensors[s.tensors.size() - 1], &last = s.tensors[s.tensors.size() - 2];
+  const located &x = grows ? out : s.tensors[0], &y = grows ? last : out;
+  flame::host::pooling c;
+  c.element = out.element;
+  c.batch = 1;
+  for (int i = 0; i < x.rank - 3; ++i) c.batch *= x.extents[i];
+  c.height = x.extents[x.rank - 3], c.width = x.extents[x.rank - 2], c.channels = x.extents[x.rank - 1];
+  c.out_height = y.extents[y.rank - 3], c.out_width = y.extents[y.rank - 2];
+  auto number = [&](int i) { return static_cast<i64>(s.data[i]); };
+  c.kernel_h = number(0), c.kernel_w = number(1), c.stride_h = number(2), c.stride_w = number(3);
+  c.pad_h = number(4), c.pad_w = number(5);
+  lowered_step r;
+  op code = s.library;
+  r.run = [c, code](void* const* at) {
+    switch (code) {
+      case op::pool_take: flame::host::pool_take(c, at[0], at[1], at[2]); break;
+      case op::pool_put: flame::host::pool_put(c, at[0], at[1], at[2]); break;
+      case op::pool_mean: flame::host::pool_mean(c, at[0], at[1]); break;
+      default: flame::host::pool_mean_put(c, at[0], at[1]); break;
+    }
+  };
+  return r;
+}
+
+inline lowered_step lower_index(const program_step& s) {
+  // gather: (table, index) -> out; scatter_add: (index, values) -> out
+  bool gather = s.library == op::gather;
+  const located &from = s.tensors[gather ? 0 : 1], &index = s.tensors[gather ? 1 : 0], &out = s.tensors[2];
+  const axis_info* axis = s.axes[0];
+  const located& indexed = gather ? from : out;
+  flame::host::indexing c;
+  c.element = out.element, c.index_element = index.element;
+  c.extent = indexed.extents[indexed.find(axis)], c.stride = indexed.strides[indexed.find(axis)];
+  auto add = [&](const axis_info* a, i64 extent) {
+    if (a == axis) return;
+    int i = from.find(a), j = index.find(a), k = out.find(a);
+    c.extents[c.rank] = extent;
+    c.from_strides[c.rank] = i < 0 ? 0 : from.strides[i];
+    c.index_strides[c.rank] = j < 0 ? 0 : index.strides[j];
+    c.out_strides[c.rank] = k < 0 ? 0 : out.strides[k];
+    ++c.rank;
+  };
+  for (int i = 0; i < out.rank; ++i) add(out.axes[i], out.extents[i]);
+  for (int i = 0; i < from.rank; ++i)
+    if (out.find(from.axes[i]) < 0) add(from.axes[i], from.extents[i]);
+  for (int i = 0; i < index.rank; ++i)
+    if (out.find(index.axes[i]) < 0 && from.find(index.axes[i]) < 0) add(index.axes[i], index.extents[i]);
+  lowered_step r;
+  r.run = [c, gather](void* const* at) mutable {
+    c.from = at[gather ? 0 : 1], c.index = at[gather ? 1 : 0], c.out = at[2];
+    if (gather)
+      flame::host::gather(c);
+    else
+      flame::host::scatter_add(c);
+  };
+  return r;
+}
+
 inline lowered_step lower(const program_step& s) {
   lowered_step r;
   if (s.code) {
@@ -130,6 +191,8 @@ inline lowered_step lower(const program_step& s) {
     switch (s.library) {
       case op::contract: r = lower_contract(s); break;
       case op::conv: case op::conv_data: case op::conv_weight: r = lower_conv(s); break;
+      case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: r = lower_pool(s); break;
+      case op::gather: case op::scatter_add: r = lower_index(s); break;
       default:
         throw error("flame::compile<host>: the host backend has no " +
                     std::string(name_of(s.library).data, static_cast<std::size_t>(name_of(s.library).size)));

@@ -1,0 +1,114 @@
+// What the programs about digits share: their axes, their two classifiers, their data, a progress bar.
+#pragma once
+#include <flame/data/batches.hpp>
+#include <flame/data/digits.hpp>
+#include <flame/io/checkpoint.hpp>
+#include <flame/language.hpp>
+#include <flame/nn/layers.hpp>
+#include <flame/optim/schedule.hpp>
+#include <flame/train/step.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <unistd.h>
+
+namespace digits {
+
+using namespace flame;
+
+inline constexpr struct batch : dim<> {} batch;
+inline constexpr struct height : dim<28> {} height;
+inline constexpr struct width : dim<28> {} width;
+inline constexpr struct grey : dim<1> {} grey;
+inline constexpr struct digit : dim<10> {} digit;
+
+inline constexpr struct pixel : dim<784> {} pixel;
+inline constexpr struct hidden : dim<> {} hidden;
+inline constexpr struct narrow : dim<> {} narrow;  // channels after the first convolution
+inline constexpr struct wide : dim<> {} wide;      // after the second
+inline constexpr struct flat : dim<> {} flat;
+
+using images = tensor<f32, batch, height, width, grey>;
+using labels = tensor<i32, batch>;
+
+template <class Place>
+struct mlp {
+  BOOST_HANA_DEFINE_STRUCT(mlp,
+    (linear<in<Place, "fc1">, pixel, hidden>, fc1),
+    (linear<in<Place, "fc2">, hidden, digit>, fc2));
+
+  constexpr auto operator()(const auto& x) const {              // [batch, height, width, grey]
+    return fc2(relu(fc1(merge(x, height, width, grey, pixel))));  // [batch, digit]
+  }
+};
+
+template <class Place>
+struct cnn {
+  BOOST_HANA_DEFINE_STRUCT(cnn,
+    (convolution_layer<in<Place, "conv1">, grey, narrow, 3, conv_options{.padding = 1}>, conv1),
+    (convolution_layer<in<Place, "conv2">, narrow, wide, 3, conv_options{.padding = 1}>, conv2),
+    (linear<in<Place, "fc1">, flat, hidden>, fc1),
+    (linear<in<Place, "fc2">, hidden, digit>, fc2));
+
+  constexpr auto operator()(const auto& x) const {  // [batch, height, width, grey]
+    auto a = max_pool(relu(conv1(x)));              // [batch, 14, 14, narrow]
+    auto b = max_pool(relu(conv2(a)));              // [batch, 7, 7, wide]
+    return fc2(relu(fc1(flatten<3>(b, flat))));     // [batch, digit]
+  }
+};
+
+using clock = std::chrono::steady_clock;
+inline double seconds_since(clock::time_point begin) {
+  return std::chrono::duration<double>(clock::now() - begin).count();
+}
+
+// One line that is written over while it grows; where nobody watches, a line now and then.
+class progress {
+ public:
+  progress(std::string what, i64 total) : what_(std::move(what)), total_(total), live_(::isatty(1)) {}
+  void operator()(i64 done, const std::string& text) {
+    double t = seconds_since(begin_);
+    bool last = done == total_;
+    if (!last && t - shown_ < (live_ ? 0.1 : 10)) return;
+    shown_ = t;
+    int filled = static_cast<int>(30 * done / total_);
+    std::printf("%s%-9s [%s%s] %lld/%lld  %s  %.0f s%s", live_ ? "\r" : "", what_.c_str(),
+                std::string(static_cast<std::size_t>(filled), '#').c_str(),
+                std::string(static_cast<std::size_t>(30 - filled), '.').c_str(), done, total_, text.c_str(), t,
+                live_ && !last ? "   " : "\n");
+    std::fflush(stdout);
+  }
+
+ private:
+  std::string what_;
+  i64 total_;
+  bool live_;
+  clock::time_point begin_ = clock::now();
+  double shown_ = -1e9;
+};
+
+// MNIST's four files in a folder, or, without one, digits that the program draws itself.
+inline mnist_data load_digits(const std::string& folder, u64 seed) {
+  if (!folder.empty()) return load_mnist(folder);
+  std::printf("drawing 60000 + 10000 digits\n");
+  return {make_digits(60000, seed), make_digits(10000, seed + 1)};
+}
+
+// The share of images that the classifier reads as labelled.
+template <class Model>
+double accuracy(const Model& model, const digits_data& data) {
+  auto read = forward(model, [](auto m, auto x) { return argmax(m(x), digit); });
+  constexpr i64 chunk = 500;
+  i64 right = 0;
+  for (i64 first = 0; first < data.size(); first += chunk) {
+    i64 n = std::min(chunk, data.size() - first);
+    images x(std::vector<i64>{n, 28, 28, 1});
+    for (i64 i = 0; i < n * 784; ++i)
+      x.data()[i] = static_cast<float>(data.images[static_cast<std::size_t>(first * 784 + i)]) / 255.0f;
+    auto answer = read(x);
+    for (i64 i = 0; i < n; ++i) right += answer.data()[i] == data.labels[static_cast<std::size_t>(first + i)];
+  }
+  return static_cast<double>(right) / static_cast<double>(data.size());
+}
+
+}  // namespace digits
