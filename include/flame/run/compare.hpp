@@ -8,12 +8,12 @@ namespace flame {
 
 namespace detail {
 // like(x, y) for each pair of elements, in the order of memory; false where extents differ.
-template <class Tensor, class Like>
-bool all_alike(const Tensor& a, const Tensor& b, Like&& like) {
+template <class Tensor, class Like> bool all_alike(const Tensor& a, const Tensor& b, Like&& like) {
   if (a.shape() != b.shape()) return false;
   bool alike = true;
   const tensor_view x = a.view(), y = b.view();
-  walk(x.rank, x.extents, x.strides, y.strides, [&](i64 i, i64 j) { alike = alike && like(a.data()[i], b.data()[j]); });
+  walk(x.rank, x.extents, x.strides, y.strides,
+       [&](i64 i, i64 j) { alike = alike && like(a.data()[i], b.data()[j]); });
   return alike;
 }
 }  // namespace detail

@@ -1,5 +1,6 @@
-// Tensors made by rule: zeros<f32>(row == 2, col == 3), or zeros<f32>(2, 3) with anonymous axes. Extents come in the order
-// of the axes; a static axis stands for its own. Backend is the second template argument where it is not the host.
+// Tensors made by rule: zeros<f32>(row == 2, col == 3), or zeros<f32>(2, 3) with anonymous axes. Extents come
+// in the order of the axes; a static axis stands for its own. Backend is the second template argument where
+// it is not the host.
 #pragma once
 #include <flame/base/philox.hpp>
 #include <flame/run/tensor.hpp>
@@ -43,7 +44,8 @@ template <class Backend, class Element, class... Axes>
 template <element Element, class Backend = host_backend, class Given>
 [[nodiscard]] auto arange(const Given& extent, double start = 0, double step = 1) {
   auto t = empty<Element, Backend>(extent);
-  for (i64 i = 0; i < t.size(); ++i) t.data()[i] = element_cast<Element>(start + static_cast<double>(i) * step);
+  for (i64 i = 0; i < t.size(); ++i)
+    t.data()[i] = element_cast<Element>(start + static_cast<double>(i) * step);
   return t;
 }
 // n numbers from first to last, both included, evenly apart.
@@ -57,12 +59,11 @@ template <element Element, class Backend = host_backend, class Given>
 }
 
 namespace detail {
-template <class Element>
-using drawn = std::conditional_t<std::is_same_v<Element, f64>, f64, f32>;
+template <class Element> using drawn = std::conditional_t<std::is_same_v<Element, f64>, f64, f32>;
 }  // namespace detail
 
-// The draws of the language's uniform(k, axes...) and normal(k, axes...) at site 0, in [0, 1) and standard normal: a
-// function of the key and the element's place alone (base/philox.hpp).
+// The draws of the language's uniform(k, axes...) and normal(k, axes...) at site 0, in [0, 1) and standard
+// normal: a function of the key and the element's place alone (base/philox.hpp).
 template <element Element = f32, class Backend = host_backend, class... Given>
 [[nodiscard]] auto uniform(key k, const Given&... extents) {
   auto t = empty<Element, Backend>(extents...);

@@ -8,13 +8,12 @@
 
 namespace flame {
 
-template <class T>
-inline constexpr bool is_half = std::is_same_v<T, bf16> || std::is_same_v<T, f16>;
+template <class T> inline constexpr bool is_half = std::is_same_v<T, bf16> || std::is_same_v<T, f16>;
 
-// x as To, as the language's cast has it: rounded to nearest, half types by way of f32; to integers towards zero,
-// the nearest end of the range where x lies outside, 0 for NaN; between integers modulo 2^bits; to bool, is it not 0.
-template <element To, class From>
-[[nodiscard]] constexpr To element_cast(From x) {
+// x as To, as the language's cast has it: rounded to nearest, half types by way of f32; to integers towards
+// zero, the nearest end of the range where x lies outside, 0 for NaN; between integers modulo 2^bits; to
+// bool, is it not 0.
+template <element To, class From> [[nodiscard]] constexpr To element_cast(From x) {
   if constexpr (std::is_same_v<To, From>) {
     return x;
   } else if constexpr (is_half<From>) {
@@ -35,17 +34,17 @@ template <element To, class From>
 }
 
 // What a literal of an element may be written as: {1, 2.5} is an f32 tensor's, {1.5} no i32 tensor's.
-template <element Element>
-struct literal {
+template <element Element> struct literal {
   Element value;
 
   template <class T>
-    requires std::same_as<T, Element> ||
-             (std::is_arithmetic_v<T> && !std::is_same_v<Element, key> && !std::is_same_v<Element, bool> &&
-              !std::is_same_v<T, bool> &&
-              (is_floating(dtype_of<Element>) ? sizeof(T) <= 4 || std::is_floating_point_v<T>
-                                              : std::is_integral_v<T> && sizeof(T) <= sizeof(i64)))
-  constexpr literal(T number) : value(element_cast<Element>(number)) {}
+  requires std::same_as<T, Element> ||
+      (std::is_arithmetic_v<T> && !std::is_same_v<Element, key> && !std::is_same_v<Element, bool> &&
+       !std::is_same_v<T, bool> &&
+       (is_floating(dtype_of<Element>)
+            ? sizeof(T) <= 4 || std::is_floating_point_v<T>
+            : std::is_integral_v<T> && sizeof(T) <= sizeof(i64))) constexpr literal(T number)
+      : value(element_cast<Element>(number)) {}
 };
 
 }  // namespace flame

@@ -8,8 +8,7 @@ namespace flame {
 namespace detail {
 
 // An expression as a function: its leaves in the order of its type.
-template <class E>
-struct expr_function {
+template <class E> struct expr_function {
   static constexpr int outputs = static_cast<int>(E::words[0] >> 32);
   struct output_list {
     tensor_type at[static_cast<unsigned>(outputs)] = {};
@@ -40,179 +39,181 @@ struct expr_function {
   static constexpr function_info info = make();
 };
 
-// A tensor given to a leaf by name: f(x(a), y(b)).
-template <class Leaf, class Tensor>
-struct named_argument {
+// What is given to a leaf by name: give(x, a).
+template <class Leaf, class Tensor> struct named_argument {
+  using leaf = Leaf;
   Tensor tensor;
 };
-template <class T>
-inline constexpr bool is_named = false;
-template <class L, class T>
-inline constexpr bool is_named<named_argument<L, T>> = true;
+template <class T> inline constexpr bool is_named = false;
+template <class L, class T> inline constexpr bool is_named<named_argument<L, T>> = true;
 
-template <class Shapes>
-struct output_shapes {
-  using type = types<Shapes>;
-};
-template <class... S>
-struct output_shapes<shapes<S...>> {
-  using type = types<S...>;
-};
+template <class Shapes> struct output_shapes { using type = types<Shapes>; };
+template <class... S> struct output_shapes<shapes<S...>> { using type = types<S...>; };
 
-template <class Backend, class Shape>
-auto make_output(const std::vector<i64>& extents) {
-  return typename tensor_for<Backend, Shape>::type(extents);
-}
+// A number for a scalar of this element type, or a key for a key.
+template <class T, class Shape>
+inline constexpr bool number_for = Shape::rank == 0 &&
+                                   (std::is_arithmetic_v<T> || std::is_same_v<T, element_of<Shape>>);
 
-template <class Backend, class... S>
-auto run_function(program_cache& cache, const std::vector<bound_value>& in, types<S...>) {
-  std::vector<std::vector<i64>> extents = cache.output_extents(in);
-  auto make = [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return std::tuple<typename tensor_for<Backend, S>::type...>{make_output<Backend, S>(extents[I])...};
-  };
-  auto out = make(std::make_index_sequence<sizeof...(S)>{});
-  std::vector<bound_value> results;
-  std::apply([&](const auto&... t) { (results.push_back(t.view()), ...); }, out);
-  cache.run(in, results);
-  if constexpr (sizeof...(S) == 1)
-    return std::get<0>(out);
-  else
-    return out;
-}
-
-}  // namespace detail
-
-// Gives a tensor to an input by name.
-template <leaf_type Leaf, class Tensor>
-auto give(const Leaf&, const Tensor& t) {
-  static_assert(std::is_same_v<typename Tensor::held_shape, shape_of<Leaf>>,
-                "flame::give(input, tensor): the tensor must have the input's element type and axes");
-  return detail::named_argument<std::remove_cvref_t<Leaf>, Tensor>{t};
-}
-
-// An expression on a backend. Called with its inputs by name, f(give(x, a), give(y, b)), or, where compile was told
-// their order, compile<host>(e, x, y), by position: f(a, b). Gives one tensor or a tuple.
-template <class Backend, class E, class... Order>
-class function {
+// Runs an expression's program again and again: memory for arguments and results is kept between calls.
+template <class Backend, class E> class runner {
  public:
-  explicit function(const E& e) : e_(e), cache_(detail::expr_function<E>::info) {}
+  runner() : cache_(expr_function<E>::info) {
+    const std::size_t leaves = static_cast<std::size_t>(cache_.function().leaf_count);
+    in_.resize(leaves), given_.resize(leaves);
+  }
+  [[nodiscard]] program_cache& cache() { return cache_; }
+  [[nodiscard]] const std::vector<bound_value>& arguments() const { return in_; }
 
-  template <class... A>
-  auto operator()(const A&... a) {
-    std::vector<bound_value> in = bind(a...);
-    return detail::run_function<Backend>(cache_, in, typename detail::output_shapes<typename E::type>::type{});
+  void clear() { given_.assign(given_.size(), 0); }
+  // An input that the expression does not read, as a gradient may lose one, takes any tensor.
+  void set(const leaf_info* leaf, const tensor_view& v) {
+    const function_info& f = cache_.function();
+    for (int i = 0; i < f.leaf_count; ++i) {
+      if (f.leaves[i] != leaf) continue;
+      if (given_[static_cast<std::size_t>(i)]++) refuse(leaf, "is given twice, expected once");
+      if (!v.data) refuse(leaf, "is a tensor without memory");
+      in_[static_cast<std::size_t>(i)].one = v;
+      return;
+    }
   }
-  // The plan for these arguments: explain(f.plan(a, b)).
-  template <class... A>
-  const program& plan(const A&... a) {
-    return cache_.plan(bind(a...));
+  // The numbers and tensors that the expression itself holds.
+  void set_held(const E& e) {
+    set_held(e, typename E::held_shapes{}, std::make_index_sequence<E::held_values::size>{});
   }
+  void check() const {
+    for (std::size_t i = 0; i < given_.size(); ++i)
+      if (!given_[i]) refuse(cache_.function().leaves[i], "is not given");
+  }
+
+  auto run() { return run(typename output_shapes<typename E::type>::type{}); }
 
  private:
-  template <class... A>
-  std::vector<bound_value> bind(const A&... a) {
-    const function_info& f = cache_.function();
-    std::vector<bound_value> in(static_cast<std::size_t>(f.leaf_count));
-    std::vector<char> given(in.size(), 0);
-    auto set = [&](const leaf_info* leaf, const tensor_view& v) {
-      for (int i = 0; i < f.leaf_count; ++i)
-        if (f.leaves[i] == leaf) {
-          if (given[static_cast<std::size_t>(i)]) throw error("argument " + detail::text_of(leaf->name) + ": it is given twice");
-          given[static_cast<std::size_t>(i)] = 1;
-          in[static_cast<std::size_t>(i)] = v;
-          return;
-        }
+  [[noreturn]] static void refuse(const leaf_info* leaf, const char* why) {
+    throw error("flame::compile(e)(arguments...): argument " + text_of(leaf->name) + " " + why);
+  }
+  template <class... S, std::size_t... I> void set_held(const E& e, types<S...>, std::index_sequence<I...>) {
+    (set_one<S>(&held<static_cast<int>(I), S>::info, std::get<I>(e.values), std::get<I>(scalars_)), ...);
+  }
+  template <class Shape, class Value>
+  void set_one(const leaf_info* leaf, const Value& value, element_of<Shape>& scalar) {
+    if constexpr (std::is_same_v<Value, double>)
+      scalar = element_cast<element_of<Shape>>(value), set(leaf, scalar_view(scalar));
+    else
+      set(leaf, value.view());
+  }
+  template <class... S> auto run(types<S...>) {
+    const std::vector<std::vector<i64>>& extents = cache_.output_extents(in_);
+    auto make = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return std::tuple<typename tensor_for<Backend, S>::type...>{
+          typename tensor_for<Backend, S>::type(extents[I])...};
     };
-    if constexpr ((detail::is_named<A> && ...) && sizeof...(A) > 0) {
-      (set(leaf_in(a), a.tensor.view()), ...);
-    } else {
-      static_assert(sizeof...(A) == sizeof...(Order),
-                    "flame::compile(e, x, y...): the function takes one argument for each input that compile was told, "
-                    "or all by name, f(give(x, a))");
-      static_assert((std::is_same_v<typename A::held_shape, shape_of<Order>> && ...),
-                    "flame::compile(e, x, y...): an argument has another element type or other axes than its input");
-      (set(&leaf_of<Order>::info, a.view()), ...);
-    }
-    held(in, given, typename E::held_shapes{}, std::make_index_sequence<E::held_values::size>{});
-    for (int i = 0; i < f.leaf_count; ++i)
-      if (!given[static_cast<std::size_t>(i)]) throw error("argument " + detail::text_of(f.leaves[i]->name) + ": it is not given");
-    return in;
+    auto out = make(std::make_index_sequence<sizeof...(S)>{});
+    results_.clear();
+    std::apply([&](const auto&... t) { (results_.push_back(t.view()), ...); }, out);
+    cache_.run(in_, results_);
+    if constexpr (sizeof...(S) == 1)
+      return std::get<0>(out);
+    else
+      return out;
   }
-  template <class L, class T>
-  static const leaf_info* leaf_in(const detail::named_argument<L, T>&) {
-    return &leaf_of<L>::info;
-  }
-  template <class... S, std::size_t... I>
-  void held(std::vector<bound_value>& in, std::vector<char>& given, types<S...>, std::index_sequence<I...>) {
-    const function_info& f = cache_.function();
-    auto one = [&](const leaf_info* leaf, auto& value, auto& scalar) {
-      tensor_view v;
-      using V = std::remove_cvref_t<decltype(value)>;
-      if constexpr (std::is_same_v<V, double>) {
-        using scalar_type = std::remove_cvref_t<decltype(scalar)>;
-        if constexpr (std::is_same_v<scalar_type, bf16> || std::is_same_v<scalar_type, f16>)
-          scalar = scalar_type(static_cast<float>(value));
-        else
-          scalar = static_cast<scalar_type>(value);
-        v.element = dtype_of<scalar_type>;
-        v.data = &scalar;
-      } else {
-        v = value.view();
-      }
-      for (int i = 0; i < f.leaf_count; ++i)
-        if (f.leaves[i] == leaf) in[static_cast<std::size_t>(i)] = v, given[static_cast<std::size_t>(i)] = 1;
-    };
-    (one(&flame::held<static_cast<int>(I), S>::info, std::get<I>(e_.values), std::get<I>(scalars_)), ...);
-  }
+  template <class Shapes> struct scalars_of;
+  template <class... S> struct scalars_of<types<S...>> { using type = std::tuple<element_of<S>...>; };
 
-  template <class T>
-  struct scalars_of;
-  template <class... S>
-  struct scalars_of<types<S...>> {
-    using type = std::tuple<element_of<S>...>;
-  };
-
-  E e_;
   program_cache cache_;
+  std::vector<bound_value> in_, results_;
+  std::vector<char> given_;  // by leaf: how often
   typename scalars_of<typename E::held_shapes>::type scalars_{};
 };
 
+}  // namespace detail
+
+// Gives a tensor, or a number for a scalar, to an input by name.
+template <leaf_type Leaf, class Tensor> auto give(const Leaf&, const Tensor& t) {
+  using wanted = shape_of<Leaf>;
+  if constexpr (detail::number_for<Tensor, wanted>) {
+    return give(Leaf{}, basic_tensor<host_backend, element_of<wanted>>(element_cast<element_of<wanted>>(t)));
+  } else {
+    static_assert(std::is_same_v<typename Tensor::held_shape, wanted>,
+                  "flame::give(input, tensor): the tensor must have the input's element type and axes");
+    return detail::named_argument<std::remove_cvref_t<Leaf>, Tensor>{t};
+  }
+}
+
+// An expression on a backend. Called with its inputs by name, f(give(x, a), give(y, b)), or, where compile
+// was told their order, compile<host>(e, x, y), by position: f(a, b). A scalar input takes a number too.
+// Gives one tensor or a tuple. The program is planned at the first call with new extents; a later call
+// allocates its results and nothing else.
+template <class Backend, class E, class... Order> class function {
+ public:
+  explicit function(const E& e) : e_(e) {}
+
+  template <class... A> auto operator()(const A&... a) {
+    bind(a...);
+    return run_.run();
+  }
+  // The plan for these arguments: see explain(f, a, b).
+  template <class... A> const program& plan(const A&... a) {
+    bind(a...);
+    return run_.cache().plan(run_.arguments());
+  }
+
+ private:
+  template <class... A> void bind(const A&... a) {
+    constexpr bool named = (detail::is_named<A> && ...) && sizeof...(A) > 0;
+    static_assert(named || !(detail::is_named<A> || ...),
+                  "flame::compile(e, x, y...): arguments are given either all by name or all by position");
+    run_.clear();
+    if constexpr (named) {
+      (run_.set(&leaf_of<typename A::leaf>::info, a.tensor.view()), ...);
+    } else {
+      static_assert(
+          sizeof...(A) == sizeof...(Order),
+          "flame::compile(e, x, y...): the function takes one argument for each input that compile was told, "
+          "or all by name, f(give(x, a))");
+      if constexpr (sizeof...(A) == sizeof...(Order))
+        bind_in_order(std::index_sequence_for<Order...>{}, a...);
+    }
+    run_.set_held(e_);
+    run_.check();
+  }
+  template <std::size_t... I, class... A> void bind_in_order(std::index_sequence<I...>, const A&... a) {
+    (run_.set(&leaf_of<Order>::info, view_of<shape_of<Order>>(a, std::get<I>(numbers_))), ...);
+  }
+  template <class Shape, class A> static tensor_view view_of(const A& a, element_of<Shape>& number) {
+    if constexpr (detail::number_for<A, Shape>) {
+      number = element_cast<element_of<Shape>>(a);
+      return scalar_view(number);
+    } else {
+      static_assert(
+          std::is_same_v<typename A::held_shape, Shape>,
+          "flame::compile(e, x, y...): an argument has another element type or other axes than its input");
+      return a.view();
+    }
+  }
+
+  E e_;
+  detail::runner<Backend, E> run_;
+  std::tuple<element_of<shape_of<Order>>...> numbers_{};
+};
+
 template <class Backend, class E, class... Order>
-  requires is_expr<E>
+requires is_expr<E>
 auto compile(const E& e, const Order&...) {
+  static_assert((leaf_type<Order> && ...), "flame::compile(e, x, y...): x and y are inputs");
   return function<Backend, E, std::remove_cvref_t<Order>...>(e);
 }
 
-// Runs an expression of tensors now: one kernel for an elementwise chain, no temporaries. The program is kept for each
-// type of expression.
+// Runs an expression of tensors now: one kernel for an elementwise chain, no temporaries. The program is kept
+// for each type of expression.
 template <class E>
-  requires is_expr<E>
+requires is_expr<E>
 auto eval(const E& e) {
-  static thread_local program_cache cache(detail::expr_function<E>::info);
-  std::vector<bound_value> in(static_cast<std::size_t>(E::leaves::count));
-  auto fill = [&]<class... S, std::size_t... I>(types<S...>, std::index_sequence<I...>) {
-    std::tuple<element_of<S>...> scalars;
-    auto one = [&](const leaf_info* leaf, const auto& value, auto& scalar) {
-      tensor_view v;
-      using V = std::remove_cvref_t<decltype(value)>;
-      using scalar_type = std::remove_cvref_t<decltype(scalar)>;
-      if constexpr (std::is_same_v<V, double>) {
-        if constexpr (std::is_same_v<scalar_type, bf16> || std::is_same_v<scalar_type, f16>)
-          scalar = scalar_type(static_cast<float>(value));
-        else
-          scalar = static_cast<scalar_type>(value);
-        v.element = dtype_of<scalar_type>;
-        v.data = &scalar;
-      } else {
-        v = value.view();
-      }
-      for (int i = 0; i < E::leaves::count; ++i)
-        if (E::leaves::at[i] == leaf) in[static_cast<std::size_t>(i)] = v;
-    };
-    (one(&held<static_cast<int>(I), S>::info, std::get<I>(e.values), std::get<I>(scalars)), ...);
-    return detail::run_function<host_backend>(cache, in, typename detail::output_shapes<typename E::type>::type{});
-  };
-  return fill(typename E::held_shapes{}, std::make_index_sequence<E::held_values::size>{});
+  static thread_local detail::runner<host_backend, E> run;
+  run.clear();
+  run.set_held(e);
+  run.check();
+  return run.run();
 }
 
 }  // namespace flame

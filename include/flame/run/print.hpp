@@ -1,5 +1,5 @@
-// Tensors as text, as NumPy lays them out: columns aligned, four decimals, an ellipsis where there are more than 1,000
-// elements; below the brackets the element type and the axes.
+// Tensors as text, as NumPy lays them out: columns aligned, four decimals, an ellipsis where there are more
+// than 1,000 elements; below the brackets the element type and the axes.
 #pragma once
 #include <flame/graph/names.hpp>
 #include <flame/run/tensor.hpp>
@@ -123,13 +123,14 @@ class layout {
   layout(const tensor_view& v, const print_options& o)
       : v_(v), o_(o), summary_(v.size() > o.threshold), format_(v.element, shown(), o.precision) {}
 
-  [[nodiscard]] std::string text() const { return v_.rank == 0 ? trimmed(format_(element_at(v_, 0))) : axis(0, 0, ""); }
+  [[nodiscard]] std::string text() const {
+    return v_.rank == 0 ? trimmed(format_(element_at(v_, 0))) : axis(0, 0, "");
+  }
 
  private:
   [[nodiscard]] bool cut(int k) const { return summary_ && v_.extents[k] > 2 * o_.edge; }
   // f(index, true for the place of the ellipsis)
-  template <class F>
-  void each(int k, F&& f) const {
+  template <class F> void each(int k, F&& f) const {
     for (i64 i = 0; i < v_.extents[k]; ++i) {
       if (cut(k) && i == o_.edge) f(i, true), i = v_.extents[k] - o_.edge;
       f(i, false);
@@ -173,7 +174,8 @@ class layout {
   }
   // A number by itself: "3" for "3.", "1e-09" for "1.e-09".
   static std::string trimmed(std::string s) {
-    if (std::size_t point = s.find('.'); point != s.npos && (point + 1 == s.size() || s[point + 1] == 'e')) s.erase(point, 1);
+    if (std::size_t point = s.find('.'); point != s.npos && (point + 1 == s.size() || s[point + 1] == 'e'))
+      s.erase(point, 1);
     return s;
   }
 
@@ -187,7 +189,8 @@ class layout {
 
 // A number, or brackets and a line such as f32[row 2, col 3].
 template <class Backend, class Element, class... Axes>
-[[nodiscard]] std::string to_string(const basic_tensor<Backend, Element, Axes...>& t, const print_options& options = {}) {
+[[nodiscard]] std::string to_string(const basic_tensor<Backend, Element, Axes...>& t,
+                                    const print_options& options = {}) {
   const tensor_view v = t.view();
   if (!t.data()) return "a tensor without memory";
   std::string s = printing::layout(v, options).text();

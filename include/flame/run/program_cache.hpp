@@ -85,7 +85,7 @@ class program_cache {
   [[nodiscard]] const function_info& function() const { return *function_; }
 
   // The extents of each output for these operands.
-  [[nodiscard]] std::vector<std::vector<i64>> output_extents(const std::vector<bound_value>& operands) {
+  [[nodiscard]] const std::vector<std::vector<i64>>& output_extents(const std::vector<bound_value>& operands) {
     return entry(operands).outputs;
   }
 

@@ -10,17 +10,16 @@
 namespace flame {
 
 // Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning.
-template <class Backend>
-class storage;
+template <class Backend> class storage;
 
-template <>
-class storage<host_backend> {
+template <> class storage<host_backend> {
  public:
   static constexpr std::align_val_t alignment{64};
 
   storage() = default;
   explicit storage(i64 bytes)
-      : memory_(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), alignment)),
+      : memory_(static_cast<std::byte*>(
+                    ::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), alignment)),
                 [](std::byte* p) { ::operator delete(p, alignment); }),
         bytes_(bytes) {}
   [[nodiscard]] std::byte* data() const { return memory_.get(); }
@@ -56,13 +55,20 @@ struct tensor_view {
   }
 };
 
+template <element Element> [[nodiscard]] tensor_view scalar_view(Element& number) {
+  tensor_view v;
+  v.element = dtype_of<Element>;
+  v.data = &number;
+  return v;
+}
+
 // f(i, j) for each element in row-major order, i and j counting by two lists of strides.
-template <class F>
-void walk(int rank, const i64* extents, const i64* a, const i64* b, F&& f) {
+template <class F> void walk(int rank, const i64* extents, const i64* a, const i64* b, F&& f) {
   for (int k = 0; k < rank; ++k)
     if (extents[k] == 0) return;
   const int last = rank - 1;
-  const i64 row = rank > 0 ? extents[last] : 1, step_a = rank > 0 ? a[last] : 0, step_b = rank > 0 ? b[last] : 0;
+  const i64 row = rank > 0 ? extents[last] : 1, step_a = rank > 0 ? a[last] : 0,
+            step_b = rank > 0 ? b[last] : 0;
   i64 at[max_rank + 1] = {}, i = 0, j = 0;
   for (;;) {
     for (i64 n = 0; n < row; ++n) f(i + n * step_a, j + n * step_b);

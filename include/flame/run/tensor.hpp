@@ -8,10 +8,10 @@
 
 namespace flame {
 
-// A tensor of a backend. The axes are part of the type, their extents are known at run time at the latest. A copy of
-// the handle shares the memory and so does a view; clone() does not. A default-made tensor has no memory.
-template <class Backend, class Element, class... Axes>
-class basic_tensor : public operand {
+// A tensor of a backend. The axes are part of the type, their extents are known at run time at the latest. A
+// copy of the handle shares the memory and so does a view; clone() does not. A default-made tensor has no
+// memory.
+template <class Backend, class Element, class... Axes> class basic_tensor : public operand {
  public:
   using backend = Backend;
   using element_type = Element;
@@ -32,7 +32,8 @@ class basic_tensor : public operand {
     for (int i = 0; i < rank; ++i) {
       extents_[i] = extents[static_cast<std::size_t>(i)];
       check_extent(i);
-      if (__builtin_mul_overflow(bytes, extents_[i], &bytes)) refuse("", "the product of its extents overflows");
+      if (__builtin_mul_overflow(bytes, extents_[i], &bytes))
+        refuse("", "the product of its extents overflows");
     }
     row_major();
     memory_ = storage<Backend>(bytes);
@@ -43,9 +44,7 @@ class basic_tensor : public operand {
     copy_from(values);
   }
   // tensor<f32, row, col> a{{1, 2}, {3, 4}}: as deep as it has axes.
-  basic_tensor(typename detail::literals_of<Element, rank>::type values)
-    requires(rank > 0)
-  {
+  basic_tensor(typename detail::literals_of<Element, rank>::type values) requires(rank > 0) {
     std::vector<i64> extents;
     measure(extents, values);
     extents.resize(static_cast<std::size_t>(rank), 0);  // below an axis of no extent
@@ -53,9 +52,7 @@ class basic_tensor : public operand {
     Element* to = data_;
     write(to, values);
   }
-  explicit basic_tensor(literal<Element> value)
-    requires(rank == 0)
-      : basic_tensor(std::vector<i64>{}) {
+  explicit basic_tensor(literal<Element> value) requires(rank == 0) : basic_tensor(std::vector<i64>{}) {
     *data_ = value.value;
   }
   // A view of memory that `owner` keeps; row-major where no strides are given.
@@ -71,14 +68,8 @@ class basic_tensor : public operand {
   [[nodiscard]] i64 size() const { return view().size(); }
   [[nodiscard]] i64 extent(int i) const { return extents_[place(i, "extent")]; }
   [[nodiscard]] i64 stride(int i) const { return strides_[place(i, "stride")]; }
-  template <axis Axis>
-  [[nodiscard]] i64 extent(const Axis&) const {
-    return extents_[index_of<Axis>()];
-  }
-  template <axis Axis>
-  [[nodiscard]] i64 stride(const Axis&) const {
-    return strides_[index_of<Axis>()];
-  }
+  template <axis Axis> [[nodiscard]] i64 extent(const Axis&) const { return extents_[index_of<Axis>()]; }
+  template <axis Axis> [[nodiscard]] i64 stride(const Axis&) const { return strides_[index_of<Axis>()]; }
   [[nodiscard]] std::vector<i64> shape() const { return std::vector<i64>(extents_, extents_ + rank); }
   [[nodiscard]] bool is_contiguous() const { return view().is_contiguous(); }
   [[nodiscard]] const storage<Backend>& memory() const { return memory_; }
@@ -96,7 +87,8 @@ class basic_tensor : public operand {
 
   // Row-major, of a tensor without gaps.
   [[nodiscard]] std::span<Element> values() const {
-    if (!is_contiguous()) refuse("values()", "the tensor is a view with strides; take contiguous() or to_vector() first");
+    if (!is_contiguous())
+      refuse("values()", "the tensor is a view with strides; take contiguous() or to_vector() first");
     return {data_, static_cast<std::size_t>(size())};
   }
   [[nodiscard]] std::vector<Element> to_vector() const {
@@ -107,12 +99,12 @@ class basic_tensor : public operand {
   }
   // The one element of a tensor that has one.
   [[nodiscard]] Element item() const {
-    if (size() != 1 || !data_) refuse("item()", "the tensor has " + std::to_string(data_ ? size() : 0) + " elements, expected 1");
+    if (size() != 1 || !data_)
+      refuse("item()", "the tensor has " + std::to_string(data_ ? size() : 0) + " elements, expected 1");
     return *data_;
   }
   // One element; -1 is the last along an axis.
-  template <std::integral... I>
-  [[nodiscard]] Element& operator()(I... i) const {
+  template <std::integral... I> [[nodiscard]] Element& operator()(I... i) const {
     static_assert(sizeof...(I) == sizeof...(Axes), "flame::tensor(i, j, ...): one index for each axis");
     const i64 at[] = {static_cast<i64>(i)..., 0};
     if (rank == 0) static_cast<void>(item());
@@ -127,14 +119,15 @@ class basic_tensor : public operand {
   // Values of a tensor of equal extents, or in row-major order.
   const basic_tensor& copy_from(const basic_tensor& from) const {
     if (!same_extents(from))
-      refuse("copy_from(x)", "x has the extents " + detail::extents_text(from.extents_, rank) + ", expected " +
-                                 detail::extents_text(extents_, rank));
+      refuse("copy_from(x)", "x has the extents " + detail::extents_text(from.extents_, rank) +
+                                 ", expected " + detail::extents_text(extents_, rank));
     walk(rank, extents_, strides_, from.strides_, [&](i64 i, i64 j) { data_[i] = from.data_[j]; });
     return *this;
   }
   const basic_tensor& copy_from(std::span<const Element> from) const {
     if (static_cast<i64>(from.size()) != size())
-      refuse("copy_from(values)", std::to_string(from.size()) + " values are given, expected " + std::to_string(size()));
+      refuse("copy_from(values)",
+             std::to_string(from.size()) + " values are given, expected " + std::to_string(size()));
     const Element* next = from.data();
     each([&](Element& x) { x = *next++; });
     return *this;
@@ -143,23 +136,21 @@ class basic_tensor : public operand {
   // ---- Views: they share the memory ----
 
   // One index of an axis, which the result lacks; -1 is the last.
-  template <axis Axis>
-  [[nodiscard]] auto select(const Axis&, i64 index) const {
+  template <axis Axis> [[nodiscard]] auto select(const Axis&, i64 index) const {
     constexpr int at = index_of<Axis>();
     using result = result_for<typename detail::replaced_axis<held_shape, std::remove_cvref_t<Axis>>::type>;
     return dropped<result>(at, index, "select(axis, i)");
   }
   // One index of the first axis.
-  [[nodiscard]] auto operator[](i64 index) const
-    requires(rank > 0)
-  {
+  [[nodiscard]] auto operator[](i64 index) const requires(rank > 0) {
     return dropped<typename without_first<Axes...>::type>(0, index, "operator[]");
   }
   // Elements begin, begin + step, ... before end, as NumPy counts: negative ones from the end.
   template <axis Axis>
   [[nodiscard]] basic_tensor slice(const Axis& a, i64 begin, i64 end = to_end, i64 step = 1) const {
-    static_assert(Axis::extent == dynamic, "flame::tensor::slice(axis, begin, end): the extent of this axis is part of its "
-                                           "type; name the result's, as in slice(axis, to, begin, end)");
+    static_assert(Axis::extent == dynamic,
+                  "flame::tensor::slice(axis, begin, end): the extent of this axis is part of its "
+                  "type; name the result's, as in slice(axis, to, begin, end)");
     return slice(a, a, begin, end, step);
   }
   [[nodiscard]] basic_tensor slice(int position, i64 begin, i64 end = to_end, i64 step = 1) const {
@@ -171,30 +162,27 @@ class basic_tensor : public operand {
     return sliced<renamed<From, To>>(index_of<From>(), begin, end, step);
   }
   // All axes in another order.
-  template <axis... Order>
-  [[nodiscard]] auto permute(const Order&...) const {
-    static_assert(sizeof...(Order) == sizeof...(Axes), "flame::tensor::permute(axes...): all axes must be named");
-    static_assert(((axis_ptr<Axes>->from_last < 0) && ...),
-                  "flame::tensor::permute(axes...): anonymous axes have no names; transpose() turns a matrix");
+  template <axis... Order> [[nodiscard]] auto permute(const Order&...) const {
+    static_assert(sizeof...(Order) == sizeof...(Axes),
+                  "flame::tensor::permute(axes...): all axes must be named");
+    static_assert(
+        ((axis_ptr<Axes>->from_last < 0) && ...),
+        "flame::tensor::permute(axes...): anonymous axes have no names; transpose() turns a matrix");
     const int from[] = {index_of<Order>()..., 0};
     return arranged<basic_tensor<Backend, Element, Order...>>(from);
   }
   // Rows as columns. Anonymous axes change places, named ones keep their names.
-  [[nodiscard]] auto transpose() const
-    requires(rank == 2)
-  {
+  [[nodiscard]] auto transpose() const requires(rank == 2) {
     const int from[] = {1, 0};
     return arranged<typename turned<Axes...>::type>(from);
   }
   // An axis under another name.
-  template <axis From, axis To>
-  [[nodiscard]] auto rename(const From&, const To&) const {
+  template <axis From, axis To> [[nodiscard]] auto rename(const From&, const To&) const {
     return renamed<From, To>(memory_, data_, extents_, strides_);
   }
-  // The elements in row-major order under other axes, of which one may be -1; a copy where the strides do not allow
-  // a view: a.reshape(row == 2, col == -1), a.reshape(2, 3).
-  template <class... Given>
-  [[nodiscard]] auto reshape(const Given&... given) const {
+  // The elements in row-major order under other axes, of which one may be -1; a copy where the strides do not
+  // allow a view: a.reshape(row == 2, col == -1), a.reshape(2, 3).
+  template <class... Given> [[nodiscard]] auto reshape(const Given&... given) const {
     using target = detail::tensor_of<Backend, Element, Given...>;
     std::vector<i64> extents = target::extents(given...);
     i64 known = 1;
@@ -222,8 +210,7 @@ class basic_tensor : public operand {
     return copy.copy_from(*this);
   }
   // A copy in another element type, converted as the language's cast does.
-  template <element To>
-  [[nodiscard]] auto cast() const {
+  template <element To> [[nodiscard]] auto cast() const {
     basic_tensor<Backend, To, Axes...> copy(shape());
     To* to = copy.data();
     each([&](Element& x) { *to++ = element_cast<To>(x); });
@@ -231,24 +218,21 @@ class basic_tensor : public operand {
   }
 
  private:
-  template <class Shape>
-  using result_for = typename detail::tensor_for<Backend, Shape>::type;
+  template <class Shape> using result_for = typename detail::tensor_for<Backend, Shape>::type;
   template <class From, class To>
   using renamed = result_for<
       typename detail::replaced_axis<held_shape, std::remove_cvref_t<From>, std::remove_cvref_t<To>>::type>;
-  template <class First, class... Rest>
-  struct without_first {
+  template <class First, class... Rest> struct without_first {
     using type = basic_tensor<Backend, Element, Rest...>;
   };
-  template <class A, class B>
-  struct turned {
-    using type = std::conditional_t<axis_ptr<A>->from_last >= 0,
-                                    basic_tensor<Backend, Element, anonymous<1, B::extent>, anonymous<0, A::extent>>,
-                                    basic_tensor<Backend, Element, B, A>>;
+  template <class A, class B> struct turned {
+    using type =
+        std::conditional_t<axis_ptr<A>->from_last >= 0,
+                           basic_tensor<Backend, Element, anonymous<1, B::extent>, anonymous<0, A::extent>>,
+                           basic_tensor<Backend, Element, B, A>>;
   };
 
-  template <class Axis>
-  static constexpr int index_of() {
+  template <class Axis> static constexpr int index_of() {
     constexpr int at = held_shape::value().find(axis_ptr<std::remove_cvref_t<Axis>>);
     static_assert(at >= 0, "flame::tensor: the tensor has no such axis");
     return at < 0 ? 0 : at;
@@ -264,13 +248,15 @@ class basic_tensor : public operand {
   static std::string name(int i) {
     const tensor_type t = held_shape::value();
     const axis_info* a = t.axes[i];
-    return a->from_last >= 0 ? std::to_string(i) : std::string(a->name.data, static_cast<std::size_t>(a->name.size));
+    return a->from_last >= 0 ? std::to_string(i)
+                             : std::string(a->name.data, static_cast<std::size_t>(a->name.size));
   }
   void check_extent(int i) const {
     const i64 fixed[] = {Axes::extent..., 0};
     if (extents_[i] < 0 || (fixed[i] != dynamic && fixed[i] != extents_[i]))
       refuse("", "axis " + name(i) + " is given extent " + std::to_string(extents_[i]) +
-                     (fixed[i] != dynamic ? ", its type says " + std::to_string(fixed[i]) : ", expected 0 or more"));
+                     (fixed[i] != dynamic ? ", its type says " + std::to_string(fixed[i])
+                                          : ", expected 0 or more"));
   }
   i64 checked(i64 index, int axis, const char* operation) const {
     i64 at = index < 0 ? index + extents_[axis] : index;
@@ -288,42 +274,38 @@ class basic_tensor : public operand {
     i64 stride = 1;
     for (int i = rank - 1; i >= 0; --i) strides_[i] = stride, stride *= extents_[i];
   }
-  template <class F>
-  void each(F&& f) const {
+  template <class F> void each(F&& f) const {
     if (!data_) return;
     walk(rank, extents_, strides_, strides_, [&](i64 i, i64) { f(data_[i]); });
   }
 
-  template <class Result>
-  Result dropped(int axis, i64 index, const char* operation) const {
+  template <class Result> Result dropped(int axis, i64 index, const char* operation) const {
     i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
     for (int i = 0, k = 0; i < rank; ++i)
       if (i != axis) extents[k] = extents_[i], strides[k++] = strides_[i];
     return Result(memory_, data_ + checked(index, axis, operation) * strides_[axis], extents, strides);
   }
-  template <class Result>
-  Result sliced(int axis, i64 begin, i64 end, i64 step) const {
+  template <class Result> Result sliced(int axis, i64 begin, i64 end, i64 step) const {
     const i64 n = extents_[axis];
     i64 from = begin < 0 ? begin + n : begin, to = end == to_end ? n : end < 0 ? end + n : end;
     if (from < 0 || to > n || from > to || step < 1)
-      refuse("slice(axis, begin, end, step)",
-             "begin " + std::to_string(begin) + ", end " + (end == to_end ? "left out" : std::to_string(end)) + ", step " +
-                 std::to_string(step) + " do not lie in axis " + name(axis) + " of extent " + std::to_string(n));
+      refuse("slice(axis, begin, end, step)", "begin " + std::to_string(begin) + ", end " +
+                                                  (end == to_end ? "left out" : std::to_string(end)) +
+                                                  ", step " + std::to_string(step) + " do not lie in axis " +
+                                                  name(axis) + " of extent " + std::to_string(n));
     i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
     for (int i = 0; i < rank; ++i) extents[i] = extents_[i], strides[i] = strides_[i];
     extents[axis] = (to - from + step - 1) / step;
     strides[axis] *= step;
     return Result(memory_, data_ + from * strides_[axis], extents, strides);
   }
-  template <class Result>
-  Result arranged(const int* from) const {
+  template <class Result> Result arranged(const int* from) const {
     i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
     for (int i = 0; i < rank; ++i) extents[i] = extents_[from[i]], strides[i] = strides_[from[i]];
     return Result(memory_, data_, extents, strides);
   }
 
-  template <class T>
-  static void measure(std::vector<i64>& extents, std::initializer_list<T> values) {
+  template <class T> static void measure(std::vector<i64>& extents, std::initializer_list<T> values) {
     extents.push_back(static_cast<i64>(values.size()));
     if constexpr (!std::is_same_v<T, literal<Element>>) {
       if (values.size() == 0) return;
@@ -331,12 +313,12 @@ class basic_tensor : public operand {
       measure(extents, *values.begin());
       for (const T& v : values)
         if (static_cast<i64>(v.size()) != extents[depth])
-          refuse("{values...}", "along axis " + name(static_cast<int>(depth)) + " one list has " + std::to_string(v.size()) +
-                                    " values, another " + std::to_string(extents[depth]));
+          refuse("{values...}", "along axis " + name(static_cast<int>(depth)) + " one list has " +
+                                    std::to_string(v.size()) + " values, another " +
+                                    std::to_string(extents[depth]));
     }
   }
-  template <class T>
-  static void write(Element*& to, std::initializer_list<T> values) {
+  template <class T> static void write(Element*& to, std::initializer_list<T> values) {
     for (const T& v : values) {
       if constexpr (std::is_same_v<T, literal<Element>>)
         *to++ = v.value;
@@ -359,7 +341,6 @@ using tensor = basic_tensor<host_backend, Element, tag_of<Axes>...>;
 template <class Element, int Rank>
 using array =
     typename detail::anonymous_tensor<host_backend, Element, std::make_integer_sequence<int, Rank>>::type;
-template <class Element>
-using matrix = array<Element, 2>;
+template <class Element> using matrix = array<Element, 2>;
 
 }  // namespace flame
