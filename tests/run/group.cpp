@@ -1,5 +1,5 @@
-// Fused groups on the host: random ones against the plain meaning of their instructions, and what must hold of each.
-// labels: threads
+// Fused groups on the host: random ones against the plain meaning of their instructions, and what must hold
+// of each. labels: threads
 #include "group/random.hpp"
 #include "group/reference.hpp"
 
@@ -26,11 +26,12 @@ std::string difference(const sample& got, const sample& wanted) {
       double tolerance = got.tolerance[k];
       if (tolerance > 0 && slot.element == dtype::bf16) tolerance += std::fabs(b.f) / 64;
       if (tolerance > 0 && slot.element == dtype::f16) tolerance += std::fabs(b.f) / 512;
-      bool same = a.i == b.i && (a.f == b.f || (std::isnan(a.f) && std::isnan(b.f)) || std::fabs(a.f - b.f) <= tolerance);
+      bool same = a.i == b.i &&
+                  (a.f == b.f || (std::isnan(a.f) && std::isnan(b.f)) || std::fabs(a.f - b.f) <= tolerance);
       if (!same)
-        return "slot " + std::to_string(n) + " (" + name_of(slot.element) + ") element " + std::to_string(i) + ": " +
-               std::to_string(a.f) + " " + std::to_string(a.i) + ", wanted " + std::to_string(b.f) + " " +
-               std::to_string(b.i) + " within " + std::to_string(tolerance);
+        return "slot " + std::to_string(n) + " (" + name_of(slot.element) + ") element " + std::to_string(i) +
+               ": " + std::to_string(a.f) + " " + std::to_string(a.i) + ", wanted " + std::to_string(b.f) +
+               " " + std::to_string(b.i) + " within " + std::to_string(tolerance);
     }
   }
   return "";
@@ -46,15 +47,19 @@ std::string text_of(const sample& s) {
   }
   for (int i = 0; i < s.code.slots.size(); ++i) {
     const group_slot& slot = s.code.slots[i];
-    t += "\nslot " + std::to_string(i) + " kind " + std::to_string(static_cast<int>(slot.kind)) + " " + name_of(slot.element);
+    t += "\nslot " + std::to_string(i) + " kind " + std::to_string(static_cast<int>(slot.kind)) + " " +
+         name_of(slot.element);
     for (int k = 0; k < max_rank; ++k) t += " " + std::to_string(s.bound.slots[i].strides[k]);
   }
   for (int n = 0; n < s.code.body.size(); ++n) {
     const instruction& i = s.code.body[n];
     t += "\n" + std::to_string(n) + ": ";
-    t += i.code == code_load ? "load" : i.code == code_store ? "store" : string_of(name_of(static_cast<op>(i.code)));
-    t += " " + std::to_string(i.a) + " " + std::to_string(i.b) + " " + std::to_string(i.c) + " " + name_of(i.element) +
-         " level " + std::to_string(static_cast<int>(i.at)) + " reduce " + std::to_string(static_cast<int>(i.reduce));
+    t += i.code == code_load    ? "load"
+         : i.code == code_store ? "store"
+                                : string_of(name_of(static_cast<op>(i.code)));
+    t += " " + std::to_string(i.a) + " " + std::to_string(i.b) + " " + std::to_string(i.c) + " " +
+         name_of(i.element) + " level " + std::to_string(static_cast<int>(i.at)) + " reduce " +
+         std::to_string(static_cast<int>(i.reduce));
   }
   return t;
 }

@@ -1,4 +1,5 @@
-// Random bound groups: programs of every operation over spaces of odd sizes, through permuted, repeated and gapped strides.
+// Random bound groups: programs of every operation over spaces of odd sizes, through permuted, repeated and
+// gapped strides.
 #pragma once
 #include <flame/plan/group.hpp>
 
@@ -19,8 +20,9 @@ struct dice {
   u64 next() { return state = mix(state, 1); }
   int below(int n) { return static_cast<int>(next() % static_cast<u64>(n)); }
   bool one_in(int n) { return below(n) == 0; }
-  template <class T>
-  const T& of(const std::vector<T>& from) { return from[static_cast<std::size_t>(below(static_cast<int>(from.size())))]; }
+  template <class T> const T& of(const std::vector<T>& from) {
+    return from[static_cast<std::size_t>(below(static_cast<int>(from.size())))];
+  }
 };
 
 // A group with its memory. Outputs can be copied and compared.
@@ -48,9 +50,9 @@ struct writer {
 
   // What is known of a value.
   struct known {
-    dtype element;          // as computed: f32, f64, int32, int64, boolean
+    dtype element;  // as computed: f32, f64, int32, int64, boolean
     level at;
-    bool whole = false;     // a whole number of at most `bound`
+    bool whole = false;  // a whole number of at most `bound`
     double bound = std::numeric_limits<double>::infinity();
     double error = 0;       // how far it may be from the reference's
     bool signless = false;  // which zero it is, is not known
@@ -81,7 +83,8 @@ struct writer {
     }
   }
 
-  // Strides of a tensor that lacks some axes, its others lying in memory in some order, with gaps. Sets the bytes.
+  // Strides of a tensor that lacks some axes, its others lying in memory in some order, with gaps. Sets the
+  // bytes.
   void lay_out(bound_slot& b, bool lacks_inner, bool output, dtype element, bool lacks_outer = false) {
     int rank = s.bound.batch_rank + s.bound.outer_rank + s.bound.inner_rank;
     std::vector<int> order;
@@ -125,8 +128,7 @@ struct writer {
     return push(static_cast<u8>(o), k, a, b, c, reduce);
   }
 
-  template <class F>
-  void fill(int slot, dtype element, F next) {
+  template <class F> void fill(int slot, dtype element, F next) {
     std::vector<char>& m = s.memory[static_cast<std::size_t>(slot)];
     i64 n = static_cast<i64>(m.size()) / size_of(element);
     for (i64 i = 0; i < n; ++i) {
@@ -138,7 +140,8 @@ struct writer {
         case dtype::bf16: put(bf16(static_cast<float>(x))); break;
         case dtype::f16: put(f16(static_cast<float>(x))); break;
         case dtype::int32: put(static_cast<i32>(x)); break;
-        case dtype::int64: case dtype::key: put(static_cast<i64>(x)); break;
+        case dtype::int64:
+        case dtype::key: put(static_cast<i64>(x)); break;
         case dtype::uint8: put(static_cast<u8>(x)); break;
         case dtype::boolean: put(static_cast<u8>(x != 0)); break;
       }
@@ -146,8 +149,8 @@ struct writer {
   }
 
   void input() {
-    const std::vector<dtype> kinds{dtype::f32,  dtype::f32,   dtype::f32,   dtype::f64,   dtype::bf16,
-                                   dtype::f16,  dtype::int32, dtype::int64, dtype::uint8, dtype::boolean};
+    const std::vector<dtype> kinds{dtype::f32, dtype::f32,   dtype::f32,   dtype::f64,   dtype::bf16,
+                                   dtype::f16, dtype::int32, dtype::int64, dtype::uint8, dtype::boolean};
     dtype element = d.of(kinds);
     int n = slot(slot_kind::input, element);
     bool row = shape != shape_of_group::columns && d.one_in(4);
@@ -164,7 +167,9 @@ struct writer {
     } else {
       bool special = d.one_in(6);
       fill(n, element, [&]() -> double {
-        if (special && d.one_in(9)) return std::vector<double>{NAN, INFINITY, -INFINITY, -0.0, 1e30}[static_cast<std::size_t>(d.below(5))];
+        if (special && d.one_in(9))
+          return std::vector<double>{NAN, INFINITY, -INFINITY, -0.0,
+                                     1e30}[static_cast<std::size_t>(d.below(5))];
         return (d.below(2001) - 1000) / 256.0;
       });
     }
@@ -172,7 +177,8 @@ struct writer {
   }
 
   void constant() {
-    const std::vector<dtype> kinds{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean};
+    const std::vector<dtype> kinds{dtype::f32,   dtype::f32,   dtype::f64,
+                                   dtype::int32, dtype::int64, dtype::boolean};
     dtype element = d.of(kinds);
     int n = slot(slot_kind::uniform, element), x = d.below(7) - 3;
     s.memory.emplace_back();
@@ -188,7 +194,8 @@ struct writer {
   }
 
   int index(bool for_random) {
-    dtype element = for_random ? dtype::int64 : d.of(std::vector<dtype>{dtype::int32, dtype::int64, dtype::f32});
+    dtype element =
+        for_random ? dtype::int64 : d.of(std::vector<dtype>{dtype::int32, dtype::int64, dtype::f32});
     int n = slot(slot_kind::index, element);
     bool row = shape != shape_of_group::columns && d.one_in(5);
     lay_out(s.bound.slots[n], row, false, element);
@@ -232,13 +239,15 @@ struct writer {
   int pick(dtype element, bool exact = true) {
     std::vector<int> found;
     for (std::size_t i = 0; i < values.size(); ++i)
-      if (values[i].element == element && !values[i].final && (!exact || values[i].error == 0)) found.push_back(static_cast<int>(i));
+      if (values[i].element == element && !values[i].final && (!exact || values[i].error == 0))
+        found.push_back(static_cast<int>(i));
     return found.empty() ? -1 : d.of(found);
   }
   const known& of(int v) const { return values[static_cast<std::size_t>(v)]; }
 
   void unary() {
-    dtype element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
+    dtype element = d.of(
+        std::vector<dtype>{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
     bool smooth = d.one_in(4);
     int x = pick(element, !smooth);
     if (x < 0) return;
@@ -260,7 +269,8 @@ struct writer {
       return;
     }
     if (d.one_in(5)) {
-      dtype to = d.of(std::vector<dtype>{dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean, dtype::uint8, dtype::bf16});
+      dtype to = d.of(std::vector<dtype>{dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean,
+                                         dtype::uint8, dtype::bf16});
       bool integer = is_integer(to);
       known y{to, k.at, k.whole || integer, k.bound, 0, k.signless};
       if (to == dtype::boolean) y = {to, k.at};
@@ -277,8 +287,9 @@ struct writer {
       push(o, k, x);
       return;
     }
-    op o = d.of(std::vector<op>{op::neg,  op::abs,   op::sign, op::floor,      op::exp, op::expm1, op::log,     op::log1p,     op::sqrt,   op::rsqrt,
-                                op::reciprocal, op::sin, op::cos,  op::tanh, op::sigmoid, op::erf, op::is_finite, op::is_nan, op::stop_gradient});
+    op o = d.of(std::vector<op>{op::neg, op::abs, op::sign, op::floor, op::exp, op::expm1, op::log, op::log1p,
+                                op::sqrt, op::rsqrt, op::reciprocal, op::sin, op::cos, op::tanh, op::sigmoid,
+                                op::erf, op::is_finite, op::is_nan, op::stop_gradient});
     if (k.signless && (o == op::rsqrt || o == op::reciprocal)) return;
     if (o == op::is_finite || o == op::is_nan) {
       push(o, {dtype::f32, k.at}, x);
@@ -289,7 +300,9 @@ struct writer {
     if (o == op::sign) k.bound = 1;
     if (o != op::neg && o != op::abs && o != op::stop_gradient && o != op::sign && o != op::floor) {
       k.whole = false;
-      k.bound = o == op::tanh || o == op::sigmoid || o == op::erf || o == op::sin || o == op::cos ? 1 : std::numeric_limits<double>::infinity();
+      k.bound = o == op::tanh || o == op::sigmoid || o == op::erf || o == op::sin || o == op::cos
+                    ? 1
+                    : std::numeric_limits<double>::infinity();
     }
     push(o, k, x);
   }
@@ -297,7 +310,8 @@ struct writer {
   static level higher(level a, level b) { return a > b ? a : b; }
 
   void binary() {
-    dtype element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
+    dtype element = d.of(
+        std::vector<dtype>{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
     int a = pick(element, !d.one_in(4)), b = pick(element);
     if (a < 0) return;
     if (b < 0) b = a;
@@ -306,14 +320,17 @@ struct writer {
     if (d.one_in(2) && !rough) std::swap(a, b);
     known x = of(a), y = of(b), k{element, higher(x.at, y.at)};
     k.signless = x.signless || y.signless;
-    std::vector<op> all{op::add, op::sub, op::mul, op::minimum, op::maximum, op::less, op::less_equal, op::equal, op::not_equal};
+    std::vector<op> all{op::add,  op::sub,        op::mul,   op::minimum,  op::maximum,
+                        op::less, op::less_equal, op::equal, op::not_equal};
     if (element == dtype::boolean) all = {op::equal, op::not_equal, op::logical_and, op::logical_or};
     if (is_floating(element)) all.push_back(op::div), all.push_back(op::pow);
     if (rough) all = {op::add, op::sub, op::mul};
     op o = d.of(all);
     if (k.signless && (o == op::div || o == op::pow)) return;
     k.whole = x.whole && y.whole && o != op::div && o != op::pow;
-    k.bound = o == op::mul ? x.bound * y.bound : o == op::minimum || o == op::maximum ? std::max(x.bound, y.bound) : x.bound + y.bound;
+    k.bound = o == op::mul                           ? x.bound * y.bound
+              : o == op::minimum || o == op::maximum ? std::max(x.bound, y.bound)
+                                                     : x.bound + y.bound;
     if (o == op::div || o == op::pow) k.bound = std::numeric_limits<double>::infinity();
     if (std::isnan(k.bound)) k.bound = std::numeric_limits<double>::infinity();
     double exact = element == dtype::f32 ? 0x1p24 : 0x1p53;
@@ -330,16 +347,21 @@ struct writer {
   }
 
   void where() {
-    dtype element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
+    dtype element = d.of(
+        std::vector<dtype>{dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
     int c = pick(dtype::boolean), a = pick(element), b = pick(element);
     if (c < 0 || a < 0) return;
     known x = of(a), y = of(b);
-    push(op::where, {element, higher(of(c).at, higher(x.at, y.at)), x.whole && y.whole, std::max(x.bound, y.bound), 0, x.signless || y.signless}, c, a, b);
+    push(op::where,
+         {element, higher(of(c).at, higher(x.at, y.at)), x.whole && y.whole, std::max(x.bound, y.bound), 0,
+          x.signless || y.signless},
+         c, a, b);
   }
 
   void reduce() {
     if (shape == shape_of_group::map) return;
-    dtype element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean});
+    dtype element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::f32, dtype::f64, dtype::int32,
+                                            dtype::int64, dtype::boolean});
     int x = pick(element);
     if (x < 0) return;
     known k = of(x);
@@ -348,7 +370,8 @@ struct writer {
     reduce_mode mode = shape == shape_of_group::rows && !d.one_in(4)
                            ? reduce_mode::row
                            : (d.one_in(2) ? reduce_mode::column : reduce_mode::total);
-    double count = static_cast<double>((mode == reduce_mode::row ? 1 : extents[1]) * (mode == reduce_mode::column ? 1 : extents[2]));
+    double count = static_cast<double>((mode == reduce_mode::row ? 1 : extents[1]) *
+                                       (mode == reduce_mode::column ? 1 : extents[2]));
     k.at = mode == reduce_mode::row ? level::row : level::full;
     k.final = mode != reduce_mode::row;
     if (o == op::sum) {
@@ -378,7 +401,8 @@ struct writer {
     const instruction& from = s.code.body[v];
     dtype element = k.element;
     if (element == dtype::key) return;
-    if (element == dtype::f32) element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::bf16, dtype::f16});
+    if (element == dtype::f32)
+      element = d.of(std::vector<dtype>{dtype::f32, dtype::f32, dtype::bf16, dtype::f16});
     if (element == dtype::int32 && d.one_in(4)) element = dtype::uint8;
     int n = slot(slot_kind::output, element);
     level at = k.at;
@@ -401,8 +425,11 @@ struct writer {
     if (d.one_in(4)) index(false);
     if (d.one_in(4)) random();
     for (int i = 2 + d.below(14); i > 0; --i) switch (d.below(8)) {
-        case 0: case 1: unary(); break;
-        case 2: case 3: case 4: binary(); break;
+        case 0:
+        case 1: unary(); break;
+        case 2:
+        case 3:
+        case 4: binary(); break;
         case 5: where(); break;
         default: reduce();
       }

@@ -1,7 +1,8 @@
-// What a bound group means: one element, one instruction at a time, in scalars. Slow, and as plain as it can be.
+// What a bound group means: one element, one instruction at a time, in scalars. Slow, and as plain as it can
+// be.
 //
-// Elementary functions are the host's own, of one element (tests/run/math.cpp tests them), so that everything but the
-// order of sums and the functions inside of normal random numbers must agree in every bit.
+// Elementary functions are the host's own, of one element (tests/run/math.cpp tests them), so that everything
+// but the order of sums and the functions inside of normal random numbers must agree in every bit.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -26,7 +27,8 @@ inline type type_of(dtype d) {
   switch (compute_type(d)) {
     case dtype::f64: return type::f64;
     case dtype::int32: return type::i32;
-    case dtype::int64: case dtype::key: return type::i64;
+    case dtype::int64:
+    case dtype::key: return type::i64;
     case dtype::boolean: return type::boolean;
     default: return type::f32;
   }
@@ -49,22 +51,27 @@ inline number read(dtype d, const void* memory, i64 at) {
     case dtype::bf16: return {static_cast<float>(get(bf16{})), 0};
     case dtype::f16: return {static_cast<float>(get(f16{})), 0};
     case dtype::int32: return {0, get(i32{})};
-    case dtype::int64: case dtype::key: return {0, get(i64{})};
+    case dtype::int64:
+    case dtype::key: return {0, get(i64{})};
     case dtype::uint8: return {0, get(u8{})};
     case dtype::boolean: return {0, get(u8{}) != 0};
   }
   return {};
 }
 inline void write(dtype d, void* memory, i64 at, number x) {
-  auto put = [&](auto y) { std::memcpy(static_cast<char*>(memory) + at * static_cast<i64>(sizeof(y)), &y, sizeof(y)); };
+  auto put = [&](auto y) {
+    std::memcpy(static_cast<char*>(memory) + at * static_cast<i64>(sizeof(y)), &y, sizeof(y));
+  };
   switch (d) {
     case dtype::f32: return put(static_cast<float>(x.f));
     case dtype::f64: return put(x.f);
     case dtype::bf16: return put(bf16(static_cast<float>(x.f)));
     case dtype::f16: return put(f16(static_cast<float>(x.f)));
     case dtype::int32: return put(static_cast<i32>(x.i));
-    case dtype::int64: case dtype::key: return put(x.i);
-    case dtype::uint8: case dtype::boolean: return put(static_cast<u8>(x.i));
+    case dtype::int64:
+    case dtype::key: return put(x.i);
+    case dtype::uint8:
+    case dtype::boolean: return put(static_cast<u8>(x.i));
   }
 }
 
@@ -198,8 +205,7 @@ struct machine {
   }
 
   // f(batch, outer, inner) wherever a tensor over these differs.
-  template <class F>
-  void each(const bool (&over)[3], F f) const {
+  template <class F> void each(const bool (&over)[3], F f) const {
     for (i64 b = 0; b < (over[0] ? extents[0] : 1); ++b)
       for (i64 o = 0; o < (over[1] ? extents[1] : 1); ++o)
         for (i64 i = 0; i < (over[2] ? extents[2] : 1); ++i) f(b, o, i);
@@ -229,8 +235,7 @@ struct machine {
     return sum;
   }
 
-  template <class F>
-  tensor make(type t, const bool (&over)[3], F f) const {
+  template <class F> tensor make(type t, const bool (&over)[3], F f) const {
     tensor y;
     y.t = t;
     for (int k = 0; k < 3; ++k) y.over[k] = over[k];
@@ -266,19 +271,25 @@ struct machine {
     return make(o == op::argmax ? type::i32 : t, over, [&](i64 b, i64 outer, i64 inner) {
       number y;
       double top = t == type::f32 || t == type::f64 ? std::numeric_limits<double>::infinity() : 0;
-      i64 highest = t == type::boolean ? 1 : t == type::i32 ? std::numeric_limits<i32>::max() : std::numeric_limits<i64>::max();
+      i64 highest = t == type::boolean ? 1
+                    : t == type::i32   ? std::numeric_limits<i32>::max()
+                                       : std::numeric_limits<i64>::max();
       i64 lowest = t == type::boolean ? 0 : -highest - 1;
       if (o == op::prod) y = {1, 1};
       if (o == op::max || o == op::argmax) y = {-top, lowest};
       if (o == op::min) y = {top, highest};
       i64 best = 0, linear = -1;
+      // The total of a row value is over its rows alone.
+      bool of_rows = in.reduce == reduce_mode::total && g.code->body[in.a].at == level::row;
       for (i64 r = 0; r < (over[1] ? 1 : extents[1]); ++r)
-        for (i64 c = 0; c < (over[2] ? 1 : extents[2]); ++c) {
+        for (i64 c = 0; c < (over[2] || of_rows ? 1 : extents[2]); ++c) {
           number v = at(x, b, over[1] ? outer : r, over[2] ? inner : c);
           ++linear;
           // Sums in f64: what the executor's order gives differs from it.
-          if (o == op::sum) y = floating(t) ? number{y.f + v.f, 0} : of(t, static_cast<u64>(y.i) + static_cast<u64>(v.i));
-          if (o == op::prod) y = floating(t) ? number{y.f * v.f, 0} : of(t, static_cast<u64>(y.i) * static_cast<u64>(v.i));
+          if (o == op::sum)
+            y = floating(t) ? number{y.f + v.f, 0} : of(t, static_cast<u64>(y.i) + static_cast<u64>(v.i));
+          if (o == op::prod)
+            y = floating(t) ? number{y.f * v.f, 0} : of(t, static_cast<u64>(y.i) * static_cast<u64>(v.i));
           if (o == op::max || o == op::min) y = binary(o == op::max ? op::maximum : op::minimum, t, y, v);
           if (o == op::argmax) {
             bool more = floating(t) ? v.f > y.f || (std::isnan(v.f) && !std::isnan(y.f)) : v.i > y.i;
@@ -307,11 +318,16 @@ struct machine {
     }
     type t = x[0]->t, result = t;
     switch (o) {
-      case op::less: case op::less_equal: case op::equal: case op::not_equal: case op::is_finite: case op::is_nan:
-        result = type::boolean;
-        break;
+      case op::less:
+      case op::less_equal:
+      case op::equal:
+      case op::not_equal:
+      case op::is_finite:
+      case op::is_nan: result = type::boolean; break;
       case op::where: result = x[1]->t; break;
-      case op::cast: case op::uniform: case op::normal: result = type_of(in.element); break;
+      case op::cast:
+      case op::uniform:
+      case op::normal: result = type_of(in.element); break;
       case op::fold: result = type::i64; break;
       default: break;
     }
@@ -322,10 +338,13 @@ struct machine {
         case op::cast: return cast(t, in.element, a);
         case op::where: return at(*x[a.i ? 1 : 2], b, r, c);
         case op::fold:
-          return number{0, static_cast<i64>(flame::fold(static_cast<u64>(a.i), static_cast<u64>(at(*x[1], b, r, c).i)))};
-        case op::uniform: case op::normal: {
+          return number{0, static_cast<i64>(
+                               flame::fold(static_cast<u64>(a.i), static_cast<u64>(at(*x[1], b, r, c).i)))};
+        case op::uniform:
+        case op::normal: {
           u64 k = static_cast<u64>(a.i), i = static_cast<u64>(at(*x[1], b, r, c).i);
-          if (result == type::f64) return number{o == op::uniform ? uniform_element<double>(k, i) : normal_element<double>(k, i), 0};
+          if (result == type::f64)
+            return number{o == op::uniform ? uniform_element<double>(k, i) : normal_element<double>(k, i), 0};
           return number{o == op::uniform ? uniform_element<float>(k, i) : normal_element<float>(k, i), 0};
         }
         default: return kind_of(o) == op_kind::unary ? unary(o, t, a) : binary(o, t, a, at(*x[1], b, r, c));
@@ -334,7 +353,8 @@ struct machine {
   }
 
   void run() {
-    for (const instruction& in : g.code->body) values.push_back(in.code == code_store ? tensor{} : compute(in));
+    for (const instruction& in : g.code->body)
+      values.push_back(in.code == code_store ? tensor{} : compute(in));
     for (const instruction& in : g.code->body) {
       const bound_slot& s = g.slots[in.code == code_store ? in.a : 0];
       if (in.code != code_store || !s.memory) continue;
@@ -343,7 +363,9 @@ struct machine {
       bool reduced = from.reduce == reduce_mode::column || from.reduce == reduce_mode::total;
       bool over[3] = {x.over[0], x.over[1], x.over[2]};
       if (!reduced) over[0] = over[1] = in.at != level::uniform, over[2] = in.at == level::full;
-      each(over, [&](i64 b, i64 o, i64 i) { write(g.code->slots[in.a].element, s.memory, offset(s, b, o, i), at(x, b, o, i)); });
+      each(over, [&](i64 b, i64 o, i64 i) {
+        write(g.code->slots[in.a].element, s.memory, offset(s, b, o, i), at(x, b, o, i));
+      });
     }
   }
 };

@@ -73,7 +73,7 @@ struct worker {
     if (end > f.extents.outer) end = f.extents.outer;
     if (right > f.extents.inner) right = f.extents.inner;
     set_batch(batch);
-    begin(reduce_mode::total, 1, first * f.extents.inner + left);
+    begin(reduce_mode::total, 1);
     t.column = left;
     do {  // once for an inner of no extent: its rows still have values
       t.columns = right - t.column < g.columns ? right - t.column : g.columns;
@@ -81,7 +81,7 @@ struct worker {
       t.rows = end - first < g.rows ? end - first : g.rows;
       t.count = t.rows * t.columns;
       for (int i = 0; i < f.once_count; ++i) f.once[i]->loop(*f.once[i], t);
-      begin(reduce_mode::column, t.columns, first);
+      begin(reduce_mode::column, t.columns);
       for (; t.row < end; t.row += g.rows) {
         t.rows = end - t.row < g.rows ? end - t.row : g.rows;
         t.count = t.rows * t.columns;
@@ -105,12 +105,12 @@ struct worker {
       if (!(e->bound && whole)) e->code->loop(*e->code, t);
   }
 
-  void begin(reduce_mode mode, i64 columns, i64 from) {
+  void begin(reduce_mode mode, i64 columns) {
     for (int i = 0; i < f.p.reductions.size(); ++i) {
       const reduction& r = f.p.reductions[i];
       if (r.mode != mode || !f.reduction_needed[i]) continue;
       periods[i] = period_for(mode, columns);
-      r.code.begin(sums[i], r.code.folds ? periods[i] : columns, from);
+      r.code.begin(sums[i], r.code.folds ? periods[i] : columns);
     }
   }
 

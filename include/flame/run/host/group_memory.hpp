@@ -6,44 +6,32 @@
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
 // How elements of memory stand in a register: as themselves, but for half types and bytes.
-template <class S>
-struct storage {
+template <class S> struct storage {
   using lane_type = S;
-  template <class V>
-  FLAME_INLINE static V read(V x) { return x; }
-  template <class V>
-  FLAME_INLINE static V write(V x) { return x; }
+  template <class V> FLAME_INLINE static V read(V x) { return x; }
+  template <class V> FLAME_INLINE static V write(V x) { return x; }
 };
 template <class S>
-  requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>)
-struct storage<S> {
+requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>) struct storage<S> {
   using lane_type = float;
   FLAME_INLINE static float read(S x) { return static_cast<float>(x); }
   FLAME_INLINE static S write(float x) { return S(x); }
-  template <any_vector V>
-  FLAME_INLINE static auto read(V x) { return convert_elements<float, S>(x); }
-  template <any_vector V>
-  FLAME_INLINE static auto write(V x) { return convert_elements<S, float>(x); }
+  template <any_vector V> FLAME_INLINE static auto read(V x) { return convert_elements<float, S>(x); }
+  template <any_vector V> FLAME_INLINE static auto write(V x) { return convert_elements<S, float>(x); }
 };
-template <>
-struct storage<u8> {
+template <> struct storage<u8> {
   using lane_type = i32;
   FLAME_INLINE static i32 read(u8 x) { return x; }
   FLAME_INLINE static u8 write(i32 x) { return static_cast<u8>(x); }
-  template <any_vector V>
-  FLAME_INLINE static auto read(V x) { return convert<i32>(x); }
-  template <any_vector V>
-  FLAME_INLINE static auto write(V x) { return convert<u8>(x); }
+  template <any_vector V> FLAME_INLINE static auto read(V x) { return convert<i32>(x); }
+  template <any_vector V> FLAME_INLINE static auto write(V x) { return convert<u8>(x); }
 };
-template <>
-struct storage<bool> {  // one byte, not 0 where it holds
+template <> struct storage<bool> {  // one byte, not 0 where it holds
   using lane_type = i32;
   FLAME_INLINE static i32 read(u8 x) { return x != 0 ? -1 : 0; }
   FLAME_INLINE static u8 write(i32 x) { return static_cast<u8>(x & 1); }
-  template <any_vector V>
-  FLAME_INLINE static auto read(V x) { return narrow(convert<i32>(x) != 0); }
-  template <any_vector V>
-  FLAME_INLINE static auto write(V x) { return convert<u8>(x & 1); }
+  template <any_vector V> FLAME_INLINE static auto read(V x) { return narrow(convert<i32>(x) != 0); }
+  template <any_vector V> FLAME_INLINE static auto write(V x) { return convert<u8>(x & 1); }
 };
 template <class S> using lane_type = typename storage<S>::lane_type;
 // bool itself must not be read from a byte that is neither 0 nor 1.
@@ -51,8 +39,7 @@ template <class S> using element_in_memory = std::conditional_t<std::is_same_v<S
 
 // ---- Runs: n elements side by side ----
 
-template <class S>
-FLAME_INLINE void read_run(const element_in_memory<S>* x, lane_type<S>* y, i64 n) {
+template <class S> FLAME_INLINE void read_run(const element_in_memory<S>* x, lane_type<S>* y, i64 n) {
   constexpr int w = lanes<lane_type<S>>;
   using V = vec<stored_as<S>, w>;
   i64 i = 0;
@@ -62,13 +49,17 @@ FLAME_INLINE void read_run(const element_in_memory<S>* x, lane_type<S>* y, i64 n
     store(y + i, storage<S>::read(v));
   }
   if (i == n) return;
+  if (n >= w) {  // the last vector, some of it again
+    __builtin_memcpy(&v, x + n - w, sizeof v);
+    store(y + n - w, storage<S>::read(v));
+    return;
+  }
   __builtin_memcpy(&v, x + i, static_cast<std::size_t>(n - i) * sizeof(S));
   auto last = storage<S>::read(v);
   __builtin_memcpy(y + i, &last, static_cast<std::size_t>(n - i) * sizeof(lane_type<S>));
 }
 
-template <class S>
-FLAME_INLINE void write_run(const lane_type<S>* x, element_in_memory<S>* y, i64 n) {
+template <class S> FLAME_INLINE void write_run(const lane_type<S>* x, element_in_memory<S>* y, i64 n) {
   constexpr int w = lanes<lane_type<S>>;
   using V = vec<lane_type<S>, w>;
   i64 i = 0;
@@ -77,6 +68,11 @@ FLAME_INLINE void write_run(const lane_type<S>* x, element_in_memory<S>* y, i64 
     __builtin_memcpy(static_cast<void*>(y + i), &v, sizeof v);
   }
   if (i == n) return;
+  if (n >= w) {
+    auto v = storage<S>::write(load<V>(x + n - w));
+    __builtin_memcpy(static_cast<void*>(y + n - w), &v, sizeof v);
+    return;
+  }
   V rest{};
   __builtin_memcpy(&rest, x + i, static_cast<std::size_t>(n - i) * sizeof(lane_type<S>));
   auto last = storage<S>::write(rest);
@@ -155,18 +151,18 @@ template <class T> void index_loop(const step& s, const tile& t) {
 
 // ---- Choice ----
 
-#define FLAME_HOST_BY_STORAGE(loop)                 \
-  switch (d) {                                      \
-    case dtype::f32: return loop<float>;            \
-    case dtype::f64: return loop<double>;           \
-    case dtype::bf16: return loop<bf16>;            \
-    case dtype::f16: return loop<f16>;              \
-    case dtype::int32: return loop<i32>;            \
-    case dtype::int64:                              \
-    case dtype::key: return loop<i64>;              \
-    case dtype::uint8: return loop<u8>;             \
+#define FLAME_HOST_BY_STORAGE(loop)         \
+  switch (d) {                              \
+    case dtype::f32: return loop<float>;    \
+    case dtype::f64: return loop<double>;   \
+    case dtype::bf16: return loop<bf16>;    \
+    case dtype::f16: return loop<f16>;      \
+    case dtype::int32: return loop<i32>;    \
+    case dtype::int64:                      \
+    case dtype::key: return loop<i64>;      \
+    case dtype::uint8: return loop<u8>;     \
     case dtype::boolean: return loop<bool>; \
-  }                                                 \
+  }                                         \
   return nullptr
 
 [[nodiscard]] inline step_loop load_for(dtype d) { FLAME_HOST_BY_STORAGE(load_loop); }

@@ -158,8 +158,8 @@ struct builder {
   int reduce(const instruction& i, op o) {
     if (i.reduce == reduce_mode::none) refuse("a reduction without a mode");
     int x = operand_not_reduced(i.a);
-    bool of_rows = i.reduce == reduce_mode::total && of(x).at == level::row && o != op::argmax;
-    if (!of_rows) x = expand(x, level::full);
+    bool of_rows = i.reduce == reduce_mode::total && g.body[i.a].at == level::row;
+    x = expand(x, of_rows ? level::row : level::full);
     lane type = of(x).type, result = o == op::argmax ? lane::i32 : type;
     reduction_loops loops = reduction_for(o, type, i.reduce, of_rows);
     step s;

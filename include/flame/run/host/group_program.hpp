@@ -1,6 +1,6 @@
 // A fused group made ready to run: each instruction bound to its loop, each value to a register.
 #pragma once
-#include <flame/run/host/group_reduce.hpp>
+#include <flame/run/host/group_accumulate.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
 

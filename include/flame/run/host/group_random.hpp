@@ -6,8 +6,7 @@
 namespace flame::host::inline FLAME_HOST_ISA::tiles {
 
 // Numbers first, first + stride, ... of the tensor of `key`.
-template <class T, bool Normal>
-FLAME_INLINE void draw(u64 key, i64 first, i64 stride, T* to, i64 n) {
+template <class T, bool Normal> FLAME_INLINE void draw(u64 key, i64 first, i64 stride, T* to, i64 n) {
   i64 runs = stride == 1 ? 1 : n, length = stride == 1 ? n : 1;
   for (i64 i = 0; i < runs; ++i) {
     if constexpr (Normal)
