@@ -1,38 +1,13 @@
-// A graph run on the host: in any element type, on inputs whose memory is laid out as a test wants it.
+// A graph run on the host: in any element type, on inputs whose memory is laid out as a test wants it. The definitions
+// stand in one file of a program (host_definitions.hpp): the host's headers are much to compile.
 #pragma once
-#include <flame/run/program_cache.hpp>
-
-#include <cstring>
-#include <deque>
-#include <memory>
-
 #include "numbers.hpp"
 
 namespace flame::laws {
 
-// A graph as a function. Planned functions are known by address, so none is ever released.
-struct compiled {
-  encoded code;
-  function_info info;
-  std::unique_ptr<program_cache> cache;
-
-  explicit compiled(const graph& g, const list<const leaf_info*>& operands) : code(encode(g, operands)) {
-    info.id = code.id;
-    info.name = "law";
-    info.words = code.words.items, info.word_count = code.words.size();
-    info.axes = code.axes.items, info.axis_count = code.axes.size();
-    info.leaves = code.leaves.items, info.leaf_count = code.leaves.size();
-    info.functions = code.functions.items, info.function_count = code.functions.size();
-    info.outputs = code.outputs.items, info.output_count = code.outputs.size();
-    cache = std::make_unique<program_cache>(info);
-  }
-  compiled(const compiled&) = delete;
-  compiled& operator=(const compiled&) = delete;
-};
-inline compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands = {}) {
-  static std::deque<compiled> all;
-  return all.emplace_back(g, operands);
-}
+// A graph as a function of its leaves, planned once for each set of extents.
+struct compiled;
+compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands = {});
 
 // How an input lies in memory.
 enum class layout : u8 {
@@ -41,117 +16,13 @@ enum class layout : u8 {
   repeated,  // one element stands for all along the first axis: stride 0
 };
 
-inline void write_element(std::byte* to, dtype d, double x) {
-  auto put = [&](auto v) { std::memcpy(to, &v, sizeof v); };
-  switch (d) {
-    case dtype::f32: return put(static_cast<float>(x));
-    case dtype::f64: return put(x);
-    case dtype::bf16: return put(bf16(static_cast<float>(x)));
-    case dtype::f16: return put(f16(static_cast<float>(x)));
-    case dtype::int32: return put(static_cast<i32>(x));
-    case dtype::int64: return put(static_cast<i64>(x));
-    case dtype::uint8: return put(static_cast<u8>(x));
-    case dtype::boolean: return put(static_cast<u8>(x != 0));
-    default: return;
-  }
-}
-inline double read_element(const std::byte* from, dtype d) {
-  auto get = [&](auto v) {
-    std::memcpy(&v, from, sizeof v);
-    return v;
-  };
-  switch (d) {
-    case dtype::f32: return static_cast<double>(get(0.0f));
-    case dtype::f64: return get(0.0);
-    case dtype::bf16: return static_cast<double>(static_cast<float>(get(bf16())));
-    case dtype::f16: return static_cast<double>(static_cast<float>(get(f16())));
-    case dtype::int32: return static_cast<double>(get(i32{0}));
-    case dtype::int64: return static_cast<double>(get(i64{0}));
-    case dtype::uint8: case dtype::boolean: return static_cast<double>(get(u8{0}));
-    default: return 0;
-  }
-}
-
-// Memory that a program reads or writes.
-struct array {
-  std::vector<std::byte> bytes;
-  std::size_t offset = 0;
-  tensor_view view;
-};
-
-[[nodiscard]] inline array make_array(dtype element, const std::vector<i64>& shape, layout how) {
-  array a;
-  i64 size = size_of(element), stride = how == layout::strided ? 2 : 1, reach = 1;
-  int rank = static_cast<int>(shape.size());
-  a.view.element = element;
-  a.view.rank = rank;
-  for (int k = 0; k < rank; ++k) {
-    int i = how == layout::strided ? k : rank - 1 - k;
-    i64 extent = shape[static_cast<std::size_t>(i)];
-    a.view.extents[i] = extent;
-    a.view.strides[i] = how == layout::repeated && i == 0 ? 0 : stride;
-    if (extent > 0) reach += (extent - 1) * a.view.strides[i];
-    stride = stride * extent + (how == layout::strided ? 3 : 0);
-  }
-  a.offset = how == layout::strided ? static_cast<std::size_t>(size) : 0;
-  a.bytes.resize(static_cast<std::size_t>(reach * size) + a.offset);
-  a.view.data = a.bytes.data() + a.offset;
-  return a;
-}
-
-template <class Body>
-void each_element(const array& a, Body body) {
-  i64 n = 1, size = size_of(a.view.element);
-  for (int i = 0; i < a.view.rank; ++i) n *= a.view.extents[i];
-  for (i64 i = 0; i < n; ++i) {
-    i64 at = 0, rest = i;
-    for (int k = a.view.rank - 1; k >= 0; --k) at += rest % a.view.extents[k] * a.view.strides[k], rest /= a.view.extents[k];
-    body(i, a.offset + static_cast<std::size_t>(at * size));
-  }
-}
-
-[[nodiscard]] inline array to_array(const value& v, dtype element, layout how) {
-  array a = make_array(element, v.shape, how);
-  if (element == dtype::key)
-    std::memcpy(a.bytes.data() + a.offset, v.keys.data(), 8);
-  else
-    each_element(a, [&](i64 i, std::size_t at) { write_element(a.bytes.data() + at, element, v[i]); });
-  return a;
-}
-[[nodiscard]] inline value to_value(const array& a) {
-  value v;
-  v.type.element = a.view.element;
-  v.shape.assign(a.view.extents, a.view.extents + a.view.rank);
-  v.resize();
-  if (v.is_key())
-    std::memcpy(v.keys.data(), a.bytes.data(), 8 * v.keys.size());
-  else
-    each_element(a, [&](i64 i, std::size_t at) { v[i] = read_element(a.bytes.data() + at, a.view.element); });
-  return v;
-}
-
 // The function's outputs for values of its leaves.
-[[nodiscard]] inline values run_on_host(compiled& c, const leaf_values& given, layout how = layout::plain) {
-  std::vector<array> in;
-  std::vector<bound_value> operands, results;
-  for (int i = 0; i < c.info.leaf_count; ++i) {
-    const leaf_info* l = c.info.leaves[i];
-    const value& v = given.at(l);
-    bool lies = how == layout::plain || is_floating(l->type.element);
-    in.push_back(to_array(v, l->type.element, lies ? how : layout::plain));
-  }
-  for (array& a : in) a.view.data = a.bytes.data() + a.offset, operands.emplace_back(a.view);
-  std::vector<std::vector<i64>> extents = c.cache->output_extents(operands);
-  std::vector<array> out;
-  for (int i = 0; i < c.info.output_count; ++i) {
-    out.push_back(make_array(c.info.outputs[i].element, extents[static_cast<std::size_t>(i)], layout::plain));
-    std::fill(out.back().bytes.begin(), out.back().bytes.end(), std::byte{0xFF});  // NaN: nothing is taken for written
-  }
-  for (array& a : out) a.view.data = a.bytes.data(), results.emplace_back(a.view);
-  c.cache->run(operands, results);
-  values r;
-  for (const array& a : out) r.push_back(to_value(a));
-  return r;
-}
+[[nodiscard]] values run_on_host(compiled& c, const leaf_values& given, layout how = layout::plain);
+
+// What the program of the last run on the host is made of: its steps, those of them that are contractions.
+struct step_counts {
+  int steps = 0, contractions = 0;
+};
+[[nodiscard]] step_counts count_steps(compiled& c, const leaf_values& given);
 
 }  // namespace flame::laws

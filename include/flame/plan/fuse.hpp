@@ -478,6 +478,7 @@ struct writer {
   fusing::writer w{s, g, {}, {}, {}};
   w.value.resize(n, -1);
   list<fused_step> unordered;
+  list<u8> copied;  // by step
   for (int q = 0; q < members.size(); ++q) {
     if (members[q].empty()) continue;
     w.axes(s.spaces[q]);
@@ -490,7 +491,7 @@ struct writer {
     step.node = members[q].back();
     step.height = s.group_height[q];
     step.code = w.code;
-    unordered.push(step);
+    unordered.push(step), copied.push(0);
     w.clear();
   }
   for (int i = 0; i < n; ++i) {
@@ -500,7 +501,7 @@ struct writer {
     if (s.how[i] == making::library || s.how[i] == making::call) {
       step.library = s.how[i] == making::library, step.call = s.how[i] == making::call;
       f.stored[i] = step.library;
-      unordered.push(step);
+      unordered.push(step), copied.push(0);
     } else if (copies(i)) {
       fusing::space sp;
       sp.all = g.type(i);
@@ -523,18 +524,20 @@ struct writer {
       w.code.body.push(store);
       step.code = w.code;
       f.stored[i] = s.how[i] == making::leaf || s.how[i] == making::view || g.is(i, op::permute) ? 0 : 1;
-      unordered.push(step);
+      unordered.push(step), copied.push(1);
       w.clear();
     }
   }
-  // By height, from the highest; steps of one height in the order of their nodes.
+  // By height, from the highest; steps of one height in the order of their nodes, copies of what the others write last.
   int highest = 0;
   for (const fused_step& step : unordered) fusing::state::raise(highest, step.height);
   list<list<int>> by_height;
   by_height.resize(highest + 1);
   for (int i = 0; i < unordered.size(); ++i) by_height[unordered[i].height].push(i);
   for (int h = highest; h >= 0; --h) {
-    sort(by_height[h], [&](int a, int b) { return unordered[a].node < unordered[b].node; });
+    sort(by_height[h], [&](int a, int b) {
+      return copied[a] != copied[b] ? copied[a] < copied[b] : unordered[a].node < unordered[b].node;
+    });
     for (int i : by_height[h]) f.steps.push(unordered[i]);
   }
   return f;

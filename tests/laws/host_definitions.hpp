@@ -1,0 +1,163 @@
+// The definitions of host.hpp, for one file of a program.
+#pragma once
+#include <flame/run/program_cache.hpp>
+
+#include <cstring>
+#include <deque>
+#include <memory>
+
+#include "host.hpp"
+
+namespace flame::laws {
+
+// A graph as a function. Planned functions are known by address, so none is ever released.
+struct compiled {
+  encoded code;
+  function_info info;
+  std::unique_ptr<program_cache> cache;
+
+  explicit compiled(const graph& g, const list<const leaf_info*>& operands) : code(encode(g, operands)) {
+    info.id = code.id;
+    info.name = "law";
+    info.words = code.words.items, info.word_count = code.words.size();
+    info.axes = code.axes.items, info.axis_count = code.axes.size();
+    info.leaves = code.leaves.items, info.leaf_count = code.leaves.size();
+    info.functions = code.functions.items, info.function_count = code.functions.size();
+    info.outputs = code.outputs.items, info.output_count = code.outputs.size();
+    cache = std::make_unique<program_cache>(info);
+  }
+  compiled(const compiled&) = delete;
+  compiled& operator=(const compiled&) = delete;
+};
+compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands) {
+  static std::deque<compiled> all;
+  return all.emplace_back(g, operands);
+}
+
+inline void write_element(std::byte* to, dtype d, double x) {
+  auto put = [&](auto v) { std::memcpy(to, &v, sizeof v); };
+  switch (d) {
+    case dtype::f32: return put(static_cast<float>(x));
+    case dtype::f64: return put(x);
+    case dtype::bf16: return put(bf16(static_cast<float>(x)));
+    case dtype::f16: return put(f16(static_cast<float>(x)));
+    case dtype::int32: return put(static_cast<i32>(x));
+    case dtype::int64: return put(static_cast<i64>(x));
+    case dtype::uint8: return put(static_cast<u8>(x));
+    case dtype::boolean: return put(static_cast<u8>(x != 0));
+    default: return;
+  }
+}
+inline double read_element(const std::byte* from, dtype d) {
+  auto get = [&](auto v) {
+    std::memcpy(&v, from, sizeof v);
+    return v;
+  };
+  switch (d) {
+    case dtype::f32: return static_cast<double>(get(0.0f));
+    case dtype::f64: return get(0.0);
+    case dtype::bf16: return static_cast<double>(static_cast<float>(get(bf16())));
+    case dtype::f16: return static_cast<double>(static_cast<float>(get(f16())));
+    case dtype::int32: return static_cast<double>(get(i32{0}));
+    case dtype::int64: return static_cast<double>(get(i64{0}));
+    case dtype::uint8: case dtype::boolean: return static_cast<double>(get(u8{0}));
+    default: return 0;
+  }
+}
+
+// Memory that a program reads or writes.
+struct array {
+  std::vector<std::byte> bytes;
+  std::size_t offset = 0;
+  tensor_view view;
+};
+
+[[nodiscard]] inline array make_array(dtype element, const std::vector<i64>& shape, layout how) {
+  array a;
+  i64 size = size_of(element), stride = how == layout::strided ? 2 : 1, reach = 1;
+  int rank = static_cast<int>(shape.size());
+  a.view.element = element;
+  a.view.rank = rank;
+  for (int k = 0; k < rank; ++k) {
+    int i = how == layout::strided ? k : rank - 1 - k;
+    i64 extent = shape[static_cast<std::size_t>(i)];
+    a.view.extents[i] = extent;
+    a.view.strides[i] = how == layout::repeated && i == 0 ? 0 : stride;
+    if (extent > 0) reach += (extent - 1) * a.view.strides[i];
+    stride = stride * extent + (how == layout::strided ? 3 : 0);
+  }
+  a.offset = how == layout::strided ? static_cast<std::size_t>(size) : 0;
+  a.bytes.resize(static_cast<std::size_t>(reach * size) + a.offset);
+  a.view.data = a.bytes.data() + a.offset;
+  return a;
+}
+
+template <class Body>
+void each_element(const array& a, Body body) {
+  i64 n = 1, size = size_of(a.view.element);
+  for (int i = 0; i < a.view.rank; ++i) n *= a.view.extents[i];
+  for (i64 i = 0; i < n; ++i) {
+    i64 at = 0, rest = i;
+    for (int k = a.view.rank - 1; k >= 0; --k) at += rest % a.view.extents[k] * a.view.strides[k], rest /= a.view.extents[k];
+    body(i, a.offset + static_cast<std::size_t>(at * size));
+  }
+}
+
+[[nodiscard]] inline array to_array(const value& v, dtype element, layout how) {
+  array a = make_array(element, v.shape, how);
+  if (element == dtype::key)
+    std::memcpy(a.bytes.data() + a.offset, v.keys.data(), 8);
+  else
+    each_element(a, [&](i64 i, std::size_t at) { write_element(a.bytes.data() + at, element, v[i]); });
+  return a;
+}
+[[nodiscard]] inline value to_value(const array& a) {
+  value v;
+  v.type.element = a.view.element;
+  v.shape.assign(a.view.extents, a.view.extents + a.view.rank);
+  v.resize();
+  if (v.is_key())
+    std::memcpy(v.keys.data(), a.bytes.data(), 8 * v.keys.size());
+  else
+    each_element(a, [&](i64 i, std::size_t at) { v[i] = read_element(a.bytes.data() + at, a.view.element); });
+  return v;
+}
+
+struct bound_inputs {
+  std::vector<array> memory;
+  std::vector<bound_value> operands;
+};
+[[nodiscard]] inline bound_inputs bind_inputs(const compiled& c, const leaf_values& given, layout how) {
+  bound_inputs b;
+  for (int i = 0; i < c.info.leaf_count; ++i) {
+    const leaf_info* l = c.info.leaves[i];
+    b.memory.push_back(to_array(given.at(l), l->type.element, is_floating(l->type.element) ? how : layout::plain));
+  }
+  for (array& a : b.memory) a.view.data = a.bytes.data() + a.offset, b.operands.emplace_back(a.view);
+  return b;
+}
+
+values run_on_host(compiled& c, const leaf_values& given, layout how) {
+  bound_inputs in = bind_inputs(c, given, how);
+  std::vector<bound_value> results;
+  std::vector<std::vector<i64>> extents = c.cache->output_extents(in.operands);
+  std::vector<array> out;
+  for (int i = 0; i < c.info.output_count; ++i) {
+    out.push_back(make_array(c.info.outputs[i].element, extents[static_cast<std::size_t>(i)], layout::plain));
+    std::fill(out.back().bytes.begin(), out.back().bytes.end(), std::byte{0xFF});  // NaN: nothing is taken for written
+  }
+  for (array& a : out) a.view.data = a.bytes.data(), results.emplace_back(a.view);
+  c.cache->run(in.operands, results);
+  values r;
+  for (const array& a : out) r.push_back(to_value(a));
+  return r;
+}
+
+step_counts count_steps(compiled& c, const leaf_values& given) {
+  step_counts n;
+  const program& p = c.cache->plan(bind_inputs(c, given, layout::plain).operands);
+  for (const program_step& s : p.steps) ++n.steps, n.contractions += s.library == op::contract;
+  return n;
+}
+
+}  // namespace flame::laws

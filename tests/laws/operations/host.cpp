@@ -1,0 +1,2 @@
+// The host for the laws of operations.
+#include "../host_definitions.hpp"
