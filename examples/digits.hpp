@@ -6,6 +6,7 @@
 #include <flame/language.hpp>
 #include <flame/nn/layers.hpp>
 #include <flame/optim/schedule.hpp>
+#include <flame/run/function.hpp>
 #include <flame/train/step.hpp>
 
 #include <chrono>

@@ -66,6 +66,45 @@ constexpr auto slice(const A& a, const From&, const To&) {
   return emit<op::slice, over, numbers>(a);
 }
 
+namespace detail {
+
+// An axis of one element, merged away by select.
+struct unit_axis : dim<1> {
+  static constexpr u64 id = 0x0417;
+};
+
+template <class Shape, class Axis>
+struct neighbour;
+template <class E, class... X, class Axis>
+struct neighbour<shape<E, X...>, Axis> {
+  static constexpr int at = shape<E, X...>::value().find(axis_ptr<Axis>);
+  static constexpr bool last = at + 1 == static_cast<int>(sizeof...(X));
+  using type = typename candidates<X...>::template tag<(last ? at - 1 : at + 1)>;
+};
+
+}  // namespace detail
+
+// The element at Index of an axis, without the axis.
+template <i64 Index, operand_type A, axis Axis>
+constexpr auto select(const A& a, const Axis& of) {
+  static_assert(shape_of<A>::value().has(axis_ptr<std::remove_cvref_t<Axis>>),
+                "flame::select<index>(x, axis): an axis that is named is no axis of the operand");
+  static_assert(Index >= 0 && (std::remove_cvref_t<Axis>::extent == dynamic || Index < std::remove_cvref_t<Axis>::extent),
+                "flame::select<index>(x, axis): the index lies outside of the axis");
+  using unit = detail::unit_axis;
+  auto one = slice<Index, 1>(a, of, unit{});
+  if constexpr (shape_of<A>::rank == 1) {
+    return emit<op::sum, on_axes<unit>>(one);
+  } else {
+    using near = detail::neighbour<shape_of<A>, std::remove_cvref_t<Axis>>;
+    using other = typename near::type;
+    if constexpr (near::last)
+      return merge(one, other{}, unit{}, other{});
+    else
+      return merge(one, unit{}, other{}, other{});
+  }
+}
+
 // Low elements before and High after axis `from`, all Value; the result's axis is `to`.
 template <i64 Low, i64 High, i64 Value = 0, operand_type A, axis From, axis To>
 constexpr auto pad(const A& a, const From&, const To&) {

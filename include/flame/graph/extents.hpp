@@ -242,6 +242,7 @@ struct resolver {
       const tensor_type &given = g.type(g.arg(n, i)), &wanted = f.leaves[i]->type;
       int skipped = info.operands[i].mode == operand_mode::each ? 1 : 0;
       if (skipped && !equal(g.axis(n, 0), given.axes[0])) return false;
+      if (info.repeat && known(g.axis(n, 0)) && e[g.axis(n, 0)] == 0) return true;  // no instance says anything
       for (int k = 0; k < wanted.rank; ++k) {
         const axis_info* a = given.axes[k + skipped];
         if (!known(a)) return false;
@@ -285,7 +286,7 @@ struct resolver {
   // An axis of the node that is not known, or null.
   [[nodiscard]] const axis_info* unknown() const {
     const tensor_type& t = g.type(n);
-    for (int i = 0; i < t.rank; ++i)
+    for (int i = 0; i < (t.stack ? t.stack : t.rank); ++i)  // instances have axes of their own
       if (!known(t.axes[i])) return t.axes[i];
     for (int i = 0; i < g[n].axis_count; ++i)
       if (!known(g.axis(n, i))) return g.axis(n, i);

@@ -14,9 +14,11 @@ struct input_of : dim<Axis::extent> {
   static constexpr u64 id = mix(0x1F0F, axis_of<Axis>::id());
 };
 
-// The rank of low-rank adapters: another one in every instance, 0 where nothing is adapted.
-inline constexpr struct lora_rank : dim<> {
-} lora_rank;
+// The rank of the low-rank adapter at Path: another one in every instance, 0 where nothing is adapted.
+template <class Path>
+struct lora_rank : dim<> {
+  static constexpr u64 id = hash_of(Path::name, 0x104A);
+};
 
 // No member: what stands where a member is left out.
 struct absent {};
@@ -38,27 +40,30 @@ inline constexpr bool adapts = [] {
 
 // linear(x) = x W^T + b, with weight [out, in] and bias [out] as in PyTorch's files. Where the model's mode adapts this
 // member, + scale (x A^T) B^T with A [rank, in] and B [out, rank] (Hu et al. 2021).
-template <class Place, const auto& In, const auto& Out, bool Bias = true>
+// Init: of weight and bias; void for PyTorch's.
+template <class Place, const auto& In, const auto& Out, bool Bias = true, class Init = void>
 struct linear {
   using in_axis = tag_of<In>;
   using out_axis = tag_of<Out>;
   using weight_in = detail::weight_axis<in_axis, out_axis>;
   using fan = initial::fan_in<weight_in>;
+  using begin = std::conditional_t<std::is_void_v<Init>, fan, Init>;
+  using rank = lora_rank<typename Place::path_type>;
   static constexpr bool adapted = detail::adapts<Place>;
-  template <bool Present, fixed_string Name, class Init, const auto&... Axes>
-  using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
+  template <bool Present, fixed_string Name, class First, const auto&... Axes>
+  using optional = std::conditional_t<Present, param<Place, Name, First, Axes...>, absent>;
 
   BOOST_HANA_DEFINE_STRUCT(
-      linear, (param<Place, "weight", fan, Out, detail::axis_object<weight_in>>, weight),
-      (optional<Bias, "bias", fan, Out>, bias),
-      (optional<adapted, "lora_A", fan, lora_rank, detail::axis_object<weight_in>>, lora_A),
-      (optional<adapted, "lora_B", initial::zeros, Out, lora_rank>, lora_B),
+      linear, (param<Place, "weight", begin, Out, detail::axis_object<weight_in>>, weight),
+      (optional<Bias, "bias", begin, Out>, bias),
+      (optional<adapted, "lora_A", fan, detail::axis_object<rank>, detail::axis_object<weight_in>>, lora_A),
+      (optional<adapted, "lora_B", initial::zeros, Out, detail::axis_object<rank>>, lora_B),
       (optional<adapted, "lora_scale", initial::ones>, lora_scale));
 
   constexpr auto operator()(const auto& x) const {
     auto y = add_bias(matmul(renamed(x), weight, weight_in{}));
     if constexpr (adapted) {
-      auto low = matmul(matmul(renamed(x), lora_A, weight_in{}), lora_B, lora_rank);
+      auto low = matmul(matmul(renamed(x), lora_A, weight_in{}), lora_B, rank{});
       return y + low * stop_gradient(lora_scale);
     } else {
       return y;

@@ -31,6 +31,25 @@ namespace planning {
   return l;
 }
 
+// The extents of a function's leaves. The axes of a stack stand for its first instance: each instance binds its own
+// when it is planned.
+inline void bind_leaves(extents& e, const function_info& f, const list<placed>& operands) {
+  for (bool stacks : {false, true})
+    for (int k = 0; k < f.leaf_count; ++k) {
+      const leaf_info& l = *f.leaves[k];
+      if ((l.type.stack > 0) != stacks) continue;
+      const placed* one = &operands[k];
+      bool empty = false;
+      for (int i = 0; i < l.type.stack && !empty; ++i) {
+        e.bind(l.type.axes[i], one->instances.size(), {"argument ", l.name});
+        empty = one->instances.empty();
+        if (!empty) one = &one->instances[0];
+      }
+      for (int i = l.type.stack; i < l.type.rank && !empty; ++i)
+        if (!stacks || !e.known(l.type.axes[i])) e.bind(l.type.axes[i], one->one.extents[i - l.type.stack], {"argument ", l.name});
+    }
+}
+
 [[nodiscard]] inline const group& copy_code() {
   static const group code = [] {
     group g;
@@ -61,10 +80,12 @@ class planner {
     frame fr{fn, {}, {}, {}};
     fr.values.resize(fn.g.size());
     fr.known.resize(fn.g.size(), 0);
-    for (int i = 0; i < f.leaf_count; ++i) bind(fr, f.leaves[i]->type, operands[i], f.leaves[i]->name);
+    planning::bind_leaves(fr.e, f, operands);
     if (outside) inherit(fr, *outside);
     resolve(fn.g, fr.e);
     for (int n = 0; n < fn.g.size(); ++n) {
+      if (fn.g.is(n, op::argmax) && fr.e[fn.g.axis(n, 0)] == 0 && fr.e.elements(fn.g.type(n)) > 0)
+        throw error("flame::argmax: axis " + string_of(fn.g.axis(n, 0)) + " has no elements");
       if (!fn.g.is(n, op::leaf)) continue;
       for (int i = 0; i < f.leaf_count; ++i)
         if (f.leaves[i] == fn.g[n].leaf) fr.values[n] = operands[i], fr.known[n] = 1;
@@ -140,17 +161,6 @@ class planner {
     return l;
   }
 
-  static void bind(frame& fr, const tensor_type& t, const placed& p, text name) {
-    const placed* one = &p;
-    for (int i = 0; i < t.stack; ++i) {
-      fr.e.bind(t.axes[i], one->instances.size(), {"argument ", name});
-      if (one->instances.empty()) return;
-      one = &one->instances[0];
-    }
-    // The axes of instances may differ among them: each instance binds its own.
-    if (t.stack) return;
-    for (int i = 0; i < t.rank; ++i) fr.e.bind(t.axes[i], one->one.extents[i], {"argument ", name});
-  }
   // Axes that a pruned function lost: as the caller knows them.
   static void inherit(frame& fr, const extents& outside) {
     for (const extents::binding& b : outside.bindings)

@@ -126,11 +126,8 @@ class program_cache {
     for (std::size_t i = 0; i < operands.size(); ++i) {
       const leaf_info* l = function_->leaves[static_cast<int>(i)];
       in.push(detail::place_external(p, operands[i], l->type, 0, l->name));
-      if (!l->type.stack)
-        for (int k = 0; k < l->type.rank; ++k) e.bind(l->type.axes[k], operands[i].one.extents[k], {"argument ", l->name});
-      else
-        e.bind(l->type.axes[0], static_cast<i64>(operands[i].instances.size()), {"argument ", l->name});
     }
+    planning::bind_leaves(e, *function_, in);
     graph g = graph_of(*function_);
     resolve(g, e);
     list<u8> kept;

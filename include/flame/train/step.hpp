@@ -1,9 +1,8 @@
 // A training step: forward, backward, clipping, optimizer and moving average as one program, with no allocation after
 // the first call.
 #pragma once
-#include <flame/nn/model.hpp>
+#include <flame/nn/forward.hpp>
 #include <flame/optim/optimizer.hpp>
-#include <flame/run/function.hpp>
 #include <flame/train/gradient.hpp>
 
 namespace flame {
@@ -65,15 +64,6 @@ struct update_of<Optimizer, Ema, Clip, Element, std::index_sequence<M...>, std::
                            std::conditional_t<Ema, types<flat, number>, types<>>,
                            std::conditional_t<Clip, types<number>, types<>>>::type{});
 };
-
-// Loss on a model's symbols.
-template <class Net, class Fn>
-struct on_model {
-  constexpr auto operator()(const auto&... a) const { return Fn{}(Net{}, a...); }
-};
-
-template <class Net, class Fn, class... Shapes>
-inline constexpr bool takes_key = std::is_invocable_v<const Fn&, const Net&, typename sym_for<Shapes>::type..., sym<key>>;
 
 }  // namespace detail
 
@@ -339,34 +329,6 @@ class trainer {
 template <class Select = all_parameters, class Model, class Loss, class Optimizer>
 trainer<Model, Loss, Optimizer, Select> train_step(const Model& m, Loss, const Optimizer& o, const step_options& options = {}) {
   return trainer<Model, Loss, Optimizer, Select>(m, o, options);
-}
-
-// A function of the model and some tensors, run without training: forward(model, [](auto m, auto x) { return m(x); }).
-template <class Model, class Fn, bool Training = false>
-class model_function {
- public:
-  using backend = typename Model::backend;
-  explicit model_function(const Model& m) : model_(m) {}
-
-  template <class... T>
-  auto operator()(const T&... a) {
-    using net = typename Model::template traced<Training>;
-    using on = detail::on_model<net, Fn>;
-    using trace = detail::trace<on, typename T::held_shape...>;
-    constexpr const function_info* f = &frozen<trace>::info;
-    static thread_local program_cache cache(*f);
-    std::vector<bound_value> in{bound_value(a.view())...};
-    for (int i = static_cast<int>(sizeof...(T)); i < f->leaf_count; ++i)
-      in.push_back(model_.bind(f->leaves[i], model_.flat().data()));
-    return detail::run_function<backend>(cache, in, typename trace::results{});
-  }
-
- private:
-  Model model_;
-};
-template <class Model, class Fn>
-model_function<Model, Fn> forward(const Model& m, Fn) {
-  return model_function<Model, Fn>(m);
 }
 
 }  // namespace flame

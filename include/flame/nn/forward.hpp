@@ -1,0 +1,64 @@
+// forward(model, fn): a function of a model and some tensors, run as it is.
+#pragma once
+#include <flame/nn/model.hpp>
+
+namespace flame {
+
+namespace detail {
+
+// A function of a model's symbols and more.
+template <class Net, class Fn>
+struct on_model {
+  constexpr auto operator()(const auto&... a) const { return Fn{}(Net{}, a...); }
+};
+
+template <class Net, class Fn, class... Shapes>
+inline constexpr bool takes_key = std::is_invocable_v<const Fn&, const Net&, typename sym_for<Shapes>::type..., sym<key>>;
+
+template <class Backend, class... S>
+auto run_cached(program_cache& cache, const std::vector<bound_value>& in, types<S...>) {
+  const std::vector<std::vector<i64>>& extents = cache.output_extents(in);
+  auto make = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::tuple{typename tensor_for<Backend, S>::type(extents[I])...};
+  };
+  auto out = make(std::make_index_sequence<sizeof...(S)>{});
+  std::vector<bound_value> results;
+  std::apply([&](const auto&... t) { (results.push_back(t.view()), ...); }, out);
+  cache.run(in, results);
+  if constexpr (sizeof...(S) == 1)
+    return std::get<0>(out);
+  else
+    return out;
+}
+
+}  // namespace detail
+
+// A function of the model and some tensors, run without training: forward(model, [](auto m, auto x) { return m(x); }).
+template <class Model, class Fn, bool Training = false>
+class model_function {
+ public:
+  using backend = typename Model::backend;
+  explicit model_function(const Model& m) : model_(m) {}
+
+  template <class... T>
+  auto operator()(const T&... a) {
+    using net = typename Model::template traced<Training>;
+    using on = detail::on_model<net, Fn>;
+    using trace = detail::trace<on, typename T::held_shape...>;
+    constexpr const function_info* f = &frozen<trace>::info;
+    static thread_local program_cache cache(*f);
+    std::vector<bound_value> in{bound_value(a.view())...};
+    for (int i = static_cast<int>(sizeof...(T)); i < f->leaf_count; ++i)
+      in.push_back(model_.bind(f->leaves[i], model_.flat().data()));
+    return detail::run_cached<backend>(cache, in, typename trace::results{});
+  }
+
+ private:
+  Model model_;
+};
+template <class Model, class Fn>
+model_function<Model, Fn> forward(const Model& m, Fn) {
+  return model_function<Model, Fn>(m);
+}
+
+}  // namespace flame
