@@ -77,6 +77,7 @@ struct dependency_map {
 
  private:
   constexpr list<mask> read(const function_info& f) {
+    if (f.derivative) return all_floating(f);
     word_reader r(f.words);
     list<mask> m, out;
     list<int> call_at;  // by node: which of `calls`
@@ -103,6 +104,15 @@ struct dependency_map {
       }
     }
     for (int i = 0; i < r.outputs; ++i) out.push(m.items[r.output(i)]);
+    return out;
+  }
+  // A derivative that the user gave may lead through what has none, as a rounding.
+  static constexpr list<mask> all_floating(const function_info& f) {
+    mask all;
+    for (int i = 0; i < f.leaf_count; ++i)
+      if (is_floating(f.leaves[i]->type.element)) all.add(i);
+    list<mask> out;
+    for (int i = 0; i < f.output_count; ++i) out.push(is_floating(f.outputs[i].element) ? all : mask{});
     return out;
   }
 };
