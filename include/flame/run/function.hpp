@@ -7,9 +7,26 @@ namespace flame {
 
 namespace detail {
 
-// An expression as a function: its leaves in the order of its type.
-template <class E> struct expr_function {
+// An expression as a function of its leaves, in the order of its type, and of Inputs that it may have lost,
+// as the gradient of a sum does: their axes can still be what the result's extents are known from.
+template <class E, class... Inputs> struct expr_function {
   static constexpr int outputs = static_cast<int>(E::words[0] >> 32);
+  struct leaf_array {
+    const leaf_info* at[static_cast<unsigned>(E::leaves::count) + sizeof...(Inputs) + 1] = {};
+    int count = 0;
+    constexpr void add(const leaf_info* leaf) {
+      for (int i = 0; i < count; ++i)
+        if (at[i] == leaf) return;
+      at[count++] = leaf;
+    }
+  };
+  static constexpr leaf_array find_leaves() {
+    leaf_array l;
+    for (int i = 0; i < E::leaves::count; ++i) l.add(E::leaves::at[i]);
+    (l.add(&leaf_of<Inputs>::info), ...);
+    return l;
+  }
+  static constexpr leaf_array leaves = find_leaves();
   struct output_list {
     tensor_type at[static_cast<unsigned>(outputs)] = {};
   };
@@ -26,8 +43,8 @@ template <class E> struct expr_function {
     f.words = E::words;
     f.word_count = static_cast<int>(sizeof(E::words) / sizeof(u64));
     word_view v = E::view();
-    f.axes = v.axes, f.leaves = v.leaves, f.functions = v.functions;
-    f.leaf_count = E::leaves::count;
+    f.axes = v.axes, f.functions = v.functions;
+    f.leaves = leaves.at, f.leaf_count = leaves.count;
     f.outputs = types.at;
     f.output_count = outputs;
     u64 h = 0;
@@ -56,9 +73,9 @@ inline constexpr bool number_for = Shape::rank == 0 &&
                                    (std::is_arithmetic_v<T> || std::is_same_v<T, element_of<Shape>>);
 
 // Runs an expression's program again and again: memory for arguments and results is kept between calls.
-template <class Backend, class E> class runner {
+template <class Backend, class E, class... Inputs> class runner {
  public:
-  runner() : cache_(expr_function<E>::info) {
+  runner() : cache_(expr_function<E, Inputs...>::info) {
     const std::size_t leaves = static_cast<std::size_t>(cache_.function().leaf_count);
     in_.resize(leaves), given_.resize(leaves);
   }
@@ -66,7 +83,6 @@ template <class Backend, class E> class runner {
   [[nodiscard]] const std::vector<bound_value>& arguments() const { return in_; }
 
   void clear() { given_.assign(given_.size(), 0); }
-  // An input that the expression does not read, as a gradient may lose one, takes any tensor.
   void set(const leaf_info* leaf, const tensor_view& v) {
     const function_info& f = cache_.function();
     for (int i = 0; i < f.leaf_count; ++i) {
@@ -193,7 +209,7 @@ template <class Backend, class E, class... Order> class function {
   }
 
   E e_;
-  detail::runner<Backend, E> run_;
+  detail::runner<Backend, E, Order...> run_;
   std::tuple<element_of<shape_of<Order>>...> numbers_{};
 };
 
