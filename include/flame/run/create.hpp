@@ -30,7 +30,8 @@ template <element Element, class Backend = host_backend, class... Given>
 }
 // Of the extents of another tensor.
 template <class Backend, class Element, class... Axes>
-[[nodiscard]] auto full_like(const basic_tensor<Backend, Element, Axes...>& t, literal<Element> value) {
+[[nodiscard]] auto full_like(const basic_tensor<Backend, Element, Axes...>& t,
+                             std::type_identity_t<literal<Element>> value) {
   basic_tensor<Backend, Element, Axes...> made(t.shape());
   made.fill(value);
   return made;
