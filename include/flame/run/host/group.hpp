@@ -85,7 +85,13 @@ struct worker {
       for (; t.row < end; t.row += g.rows) {
         t.rows = end - t.row < g.rows ? end - t.row : g.rows;
         t.count = t.rows * t.columns;
-        run_tile();
+        tile next = t;
+        next.row += g.rows;
+        if (next.row >= end) next.row = first, next.column += g.columns;
+        next.rows = end - next.row < g.rows ? end - next.row : g.rows;
+        next.columns = right - next.column < g.columns ? right - next.column : g.columns;
+        next.count = next.column < right ? next.rows * next.columns : 0;
+        run_tile(next);
       }
       fold(reduce_mode::column, batch, row_chunk, t.column, t.columns);
       t.column += g.columns;
@@ -93,7 +99,34 @@ struct worker {
     fold(reduce_mode::total, batch, row_chunk * g.column_chunks + column_chunk, 0, 1);
   }
 
-  void run_tile() {
+  // The lines of one tile, stream by stream.
+  struct lines {
+    const worker& w;
+    const tile& of;
+    int stream = 0;
+    const char *at = nullptr, *end = nullptr;
+    bool written = false;
+
+    void fetch(int count) {
+      while (count > 0 && stream <= w.f.stream_count) {
+        for (; count > 0 && at < end; --count, at += 64)
+          if (written)
+            __builtin_prefetch(at, 1);
+          else
+            __builtin_prefetch(at, 0);
+        if (at < end) return;
+        if (stream++ == w.f.stream_count) return;
+        const access& a = w.f.slots[w.f.streams[stream - 1].slot];
+        i64 first = w.origins[w.f.streams[stream - 1].slot] + a.outer.locate(of.row) + of.column;
+        written = w.f.streams[stream - 1].written;
+        at = a.memory + first * size_of(a.element);
+        end = at + of.count * size_of(a.element);
+      }
+    }
+  };
+
+  void run_tile(const tile& next) {
+    lines ahead{*this, next};
     bool whole = t.count % register_pad == 0;
     for (int i = 0; i < f.binding_count; ++i) {
       const binding& b = f.bindings[i];
@@ -102,7 +135,10 @@ struct worker {
       t.values[b.value] = whole ? a.memory + at * size_of(a.element) : home(b.value);
     }
     for (const entry *e = f.each, *end = e + f.each_count; e < end; ++e)
-      if (!(e->bound && whole)) e->code->loop(*e->code, t);
+      if (!(e->bound && whole)) {
+        if (next.count > 0) ahead.fetch(e->lines);
+        e->code->loop(*e->code, t);
+      }
   }
 
   void begin(reduce_mode mode, i64 columns) {

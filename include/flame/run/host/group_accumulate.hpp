@@ -87,17 +87,29 @@ struct reduction_code {
   void (*finish)(const void* partial, i64 stride, i64 chunks, i64 columns, void* result) = nullptr;
 };
 
-template <class F> [[nodiscard]] inline reduction_code code_of() {
+// y[c] = the numbers x[c], x[c + stride], ..., `count` of them.
+template <class F>
+void combine_strided(const typename F::element* x, i64 stride, i64 count, i64 columns,
+                     typename F::element* y) {
   using T = typename F::element;
   using W = typename F::wide;
-  auto strided = [](const T* x, i64 stride, i64 count, i64 columns, T* y) {
-    for (i64 c = 0; c < columns; ++c) {
-      W all = static_cast<W>(x[c]);
-      for (i64 k = 1; k < count; ++k) all = F::combine(all, static_cast<W>(x[k * stride + c]));
-      y[c] = static_cast<T>(all);
-    }
-  };
-  static constexpr auto combine = decltype(strided){};
+  constexpr int w = lanes<W>;
+  using V = vec<T, w>;
+  i64 c = 0;
+  for (; c + w <= columns; c += w) {
+    vec<W, w> all = splat<vec<W, w>>(F::neutral);
+    for (i64 k = 0; k < count; ++k) all = F::combine(all, convert<W>(load<V>(x + k * stride + c)));
+    store(y + c, convert<T>(all));
+  }
+  for (; c < columns; ++c) {
+    W all = F::neutral;
+    for (i64 k = 0; k < count; ++k) all = F::combine(all, static_cast<W>(x[k * stride + c]));
+    y[c] = static_cast<T>(all);
+  }
+}
+
+template <class F> [[nodiscard]] inline reduction_code code_of() {
+  using T = typename F::element;
   reduction_code r;
   r.partial_bytes = sizeof(T);
   r.folds = true;
@@ -105,11 +117,11 @@ template <class F> [[nodiscard]] inline reduction_code code_of() {
     for (i64 i = 0; i < count; ++i) static_cast<T*>(sums)[i] = F::neutral;
   };
   r.fold = [](const void* sums, i64 period, i64 columns, void* partial) {
-    combine(static_cast<const T*>(sums), columns, columns > 0 ? period / columns : 0, columns,
-            static_cast<T*>(partial));
+    combine_strided<F>(static_cast<const T*>(sums), columns, columns > 0 ? period / columns : 0, columns,
+                       static_cast<T*>(partial));
   };
   r.finish = [](const void* partial, i64 stride, i64 chunks, i64 columns, void* result) {
-    combine(static_cast<const T*>(partial), stride, chunks, columns, static_cast<T*>(result));
+    combine_strided<F>(static_cast<const T*>(partial), stride, chunks, columns, static_cast<T*>(result));
   };
   return r;
 }

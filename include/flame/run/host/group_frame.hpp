@@ -44,9 +44,15 @@ struct bump {
 struct entry {
   const step* code;
   bool bound;
+  int lines;  // of the next tile's memory, that are fetched meanwhile
 };
 struct binding {
   int value, slot;
+};
+// A slot whose elements under a tile are one run.
+struct stream {
+  int slot;
+  bool written;
 };
 
 struct frame {
@@ -66,8 +72,9 @@ struct frame {
   const step** once = nullptr;  // loads of what all rows share, for each column of tiles
   const step** last = nullptr;  // stores of uniform values, after all tiles
   binding* bindings = nullptr;
+  stream* streams = nullptr;
   char** partials = nullptr;  // of each reduction: its partial results, chunks then columns, for each batch
-  int each_count = 0, once_count = 0, last_count = 0, binding_count = 0;
+  int each_count = 0, once_count = 0, last_count = 0, binding_count = 0, stream_count = 0;
   i64 thread_bytes = 0;  // registers
 
   explicit frame(const prepared_group& prepared) : p(prepared) {}
@@ -86,6 +93,7 @@ struct frame {
     once = b.take<const step*>(steps);
     last = b.take<const step*>(steps);
     bindings = b.take<binding>(steps);
+    streams = b.take<stream>(steps);
     partials = b.take<char*>(p.reductions.size());
   }
 
@@ -173,12 +181,33 @@ struct frame {
 
   // Whether the slot's elements under any tile are one run, and what a register would hold.
   [[nodiscard]] bool in_place(const step& s, int v) const {
+    dtype d = slots[s.slot].element;
+    return size_of(d) == bytes_of(of(v).type) && d != dtype::boolean && is_run(s);
+  }
+  [[nodiscard]] bool is_run(const step& s) const {
     const access& a = slots[s.slot];
-    if (s.at != level::full || size_of(a.element) != bytes_of(of(v).type) || a.element == dtype::boolean)
-      return false;
+    if (s.at != level::full) return false;
     if (a.inner.rank > 1 || (a.inner.runs[0].extent > 1 && a.inner.runs[0].stride != 1)) return false;
     return cut.rows == 1 ||
            (cut.columns == extents.inner && a.outer.rank == 1 && a.outer.runs[0].stride == extents.inner);
+  }
+
+  // The lines of the next tile are dealt out to this tile's steps by their cost, so that memory and
+  // arithmetic work at the same time. Asking costs time as well: it pays where there is much arithmetic for
+  // each line, and memory that the caches do not hold.
+  void spread_lines() {
+    constexpr i64 cached = 8 << 20, worth = 2;
+    i64 tile = cut.rows * cut.columns, lines = 0, bytes = 0, cost = 0;
+    for (int i = 0; i < stream_count; ++i) {
+      i64 size = size_of(slots[streams[i].slot].element);
+      lines += tile * size / 64 + 1;
+      bytes += extents.outer * extents.inner * size;
+    }
+    auto cost_of = [](const entry& e) { return e.bound || e.code->at != level::full ? 0 : e.code->cost; };
+    for (int i = 0; i < each_count; ++i) cost += cost_of(each[i]);
+    if (bytes < cached || cost < worth * stream_count) return;
+    for (int i = 0; i < each_count; ++i)
+      each[i].lines = static_cast<int>((lines * cost_of(each[i]) + cost - 1) / cost);
   }
 
   void measure() {
@@ -200,7 +229,7 @@ struct frame {
   }
 
   void list_steps() {
-    each_count = once_count = last_count = binding_count = 0;
+    each_count = once_count = last_count = binding_count = stream_count = 0;
     auto bind = [&](int v, int slot) { bindings[binding_count++] = {v, slot}; };
     auto bound = [&](int v) {
       for (int i = 0; i < binding_count; ++i)
@@ -220,12 +249,13 @@ struct frame {
         bool home =
             !late && made >= 0 && code->roles[made] == step_role::compute && !bound(s.a) && in_place(s, s.a);
         if (home) bind(s.a, s.slot);
-        each[each_count++] = {&s, home};
+        each[each_count++] = {&s, home, 0};
+        if (is_run(s)) streams[stream_count++] = {s.slot, true};
         continue;
       }
       if (s.reduction >= 0 ? !reduction_needed[s.reduction] : !needed[s.result]) continue;
       if (code->roles[n] != step_role::load) {
-        each[each_count++] = {&s, false};
+        each[each_count++] = {&s, false, 0};
         continue;
       }
       bool memory =
@@ -234,8 +264,10 @@ struct frame {
       if (!memory && s.at == level::full && extents.outer > 1 && slots[s.slot].outer.repeats())
         once[once_count++] = &s;
       else
-        each[each_count++] = {&s, memory};
+        each[each_count++] = {&s, memory, 0};
+      if (p.slots[s.slot].kind == slot_kind::input && is_run(s)) streams[stream_count++] = {s.slot, false};
     }
+    spread_lines();
   }
 
   // Registers of the program, then those of the loads that last for all rows.

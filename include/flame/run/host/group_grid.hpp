@@ -44,7 +44,9 @@ inline constexpr i64 most_items = 256, most_partials = 64;
   if (reduces) wanted = smaller(wanted, most_partials);
   if (s.reduces_columns) {
     g.column_chunks = smaller(along, wanted);
-    g.row_chunks = smaller(down, ceiling(wanted, g.column_chunks));
+    // Partial results of fewer rows would be as much memory as what is reduced.
+    constexpr i64 least_rows = 8;
+    g.row_chunks = smaller(smaller(down, larger(1, s.outer / least_rows)), ceiling(wanted, g.column_chunks));
   } else {
     g.row_chunks = smaller(down, wanted);
     g.column_chunks = smaller(along, ceiling(wanted, g.row_chunks));

@@ -108,6 +108,16 @@ template <class S> void load_loop(const step& s, const tile& t) {
   auto* to = t.at<lane_type<S>>(s.result);
   auto* from = reinterpret_cast<const element_in_memory<S>*>(t.slots[s.slot].memory);
   i64 pitch = t.columns;
+  if (s.at == level::full && t.rows > 1 && t.slots[s.slot].outer.repeats()) {  // one row, then copies of it
+    tile first = t;
+    first.rows = 1;
+    load_loop<S>(s, first);
+    for (i64 done = pitch, n; done < t.count; done += n) {
+      n = done < t.count - done ? done : t.count - done;
+      __builtin_memcpy(to + done, to, static_cast<std::size_t>(n) * sizeof *to);
+    }
+    return;
+  }
   each_block(s, t, [&](const block& b) {
     auto* y = to + b.row * pitch + b.column;
     auto* x = from + b.at;

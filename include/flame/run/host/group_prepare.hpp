@@ -33,6 +33,11 @@ namespace tiles {
   }
 }
 
+// Of a load or store.
+[[nodiscard]] constexpr int cost_of(dtype in_memory) {
+  return size_of(in_memory) == bytes_of(lane_for(in_memory)) ? 1 : 2;
+}
+
 // The key of a random number, made from another: fold(key, data).
 inline void fold_loop(const step& s, const tile& t) {
   *t.at<i64>(s.result) =
@@ -55,6 +60,7 @@ struct builder {
   list<int> value_of = {};     // of each instruction
   list<stored> stores = {};
   int at_instruction = 0;
+  int cost = 1;  // of its operation
 
   [[noreturn]] void refuse(const char* why) const {
     u8 c = g.body[at_instruction].code;
@@ -81,6 +87,7 @@ struct builder {
     int v = add_value(type, at);
     s.result = v;
     s.at = at;
+    s.cost = cost;
     if (at == level::uniform)
       p.uniform_steps.push(s);
     else
@@ -133,6 +140,7 @@ struct builder {
     }
     step s;
     s.slot = i.a;
+    cost = cost_of(slot.element);
     s.loop = slot.kind == slot_kind::index ? index_for(type) : load_for(slot.element);
     int v = emit(s, type, i.at, true);
     if (slot.kind == slot_kind::index) index_slot[v] = i.a;
@@ -267,11 +275,13 @@ struct builder {
 
   int compute(const instruction& i) {
     ++p.cost;
+    cost = 1;
     if (i.code == code_load) return load(i);
     if (i.code == code_store) return store(i), -1;
     if (i.code >= op_count) refuse("no such operation");
     op o = static_cast<op>(i.code);
-    if (i.at == level::full) p.cost += cost_of(o) - 1;
+    cost = static_cast<int>(cost_of(o));
+    if (i.at == level::full) p.cost += cost - 1;
     switch (o) {
       case op::uniform:
       case op::normal: return random(i, o);
@@ -316,6 +326,7 @@ struct builder {
       step s;
       s.loop = store_for(b.g.slots[o.slot].element);
       s.at = o.at;
+      s.cost = cost_of(b.g.slots[o.slot].element);
       s.a = b.of(o.value).at == o.at ? o.value : b.expanded[o.at == level::full][o.value];
       s.b = o.value;
       s.slot = o.slot;

@@ -57,6 +57,7 @@ struct step {
   int result = -1, a = -1, b = -1, c = -1;  // values
   int slot = -1;
   int reduction = -1;
+  int cost = 1;  // of one number, about, in additions
 };
 using step_loop = void (*)(const step&, const tile&);
 
