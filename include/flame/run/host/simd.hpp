@@ -104,35 +104,34 @@ template <class T, any_vector V> FLAME_INLINE rebind<V, T> convert(V v) {
 }
 
 template <any_vector V> using half_of = vec<element_of<V>, lane_count<V> / 2>;
+
+// The lanes i / Divide + i % Divide * Apart + From of a followed by b, for i = 0, 1, ....
+template <int Divide, int Apart, int From, any_vector V, int... I>
+FLAME_INLINE vec<element_of<V>, sizeof...(I)> shuffle(V a, V b, std::integer_sequence<int, I...>) {
+#if defined(__CUDACC__)  // nvcc 13.0 loses the expansion of a pack among a builtin's arguments
+  vec<element_of<V>, sizeof...(I)> r;
+  auto lane_of = [&](int i) { return i < lane_count<V> ? a[i] : b[i - lane_count<V>]; };
+  ((r[I] = lane_of(I / Divide + I % Divide * Apart + From)), ...);
+  return r;
+#else
+  return __builtin_shufflevector(a, b, (I / Divide + I % Divide * Apart + From)...);
+#endif
+}
 template <any_vector V> FLAME_INLINE half_of<V> low_half(V v) {
-  return [v]<int... I>(std::integer_sequence<int, I...>) { return __builtin_shufflevector(v, v, I...); }
-  (std::make_integer_sequence<int, lane_count<V> / 2>{});
+  return shuffle<1, 0, 0>(v, v, std::make_integer_sequence<int, lane_count<V> / 2>{});
 }
 template <any_vector V> FLAME_INLINE half_of<V> high_half(V v) {
-  return [v]<int... I>(std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(v, v, (I + lane_count<V> / 2)...);
-  }
-  (std::make_integer_sequence<int, lane_count<V> / 2>{});
+  return shuffle<1, 0, lane_count<V> / 2>(v, v, std::make_integer_sequence<int, lane_count<V> / 2>{});
 }
 template <any_vector V> FLAME_INLINE vec<element_of<V>, lane_count<V> * 2> join(V low, V high) {
-  return [ low, high ]<int... I>(std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(low, high, I...);
-  }
-  (std::make_integer_sequence<int, lane_count<V> * 2>{});
+  return shuffle<1, 0, 0>(low, high, std::make_integer_sequence<int, lane_count<V> * 2>{});
 }
-
 // a0 b0 a1 b1 ... of the lower halves of a and b, and of the upper.
 template <any_vector V> FLAME_INLINE V interleave_low(V a, V b) {
-  return [ a, b ]<int... I>(std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * lane_count<V>)...);
-  }
-  (std::make_integer_sequence<int, lane_count<V>>{});
+  return shuffle<2, lane_count<V>, 0>(a, b, std::make_integer_sequence<int, lane_count<V>>{});
 }
 template <any_vector V> FLAME_INLINE V interleave_high(V a, V b) {
-  return [ a, b ]<int... I>(std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * lane_count<V> + lane_count<V> / 2)...);
-  }
-  (std::make_integer_sequence<int, lane_count<V>>{});
+  return shuffle<2, lane_count<V>, lane_count<V> / 2>(a, b, std::make_integer_sequence<int, lane_count<V>>{});
 }
 
 // ---- Choice ----
