@@ -31,6 +31,9 @@ set(flame_warnings -Wall -Wextra -Wconversion -Wshadow)
 
 add_library(flame_development INTERFACE)
 target_link_libraries(flame_development INTERFACE flame::flame)
+if(FLAME_KERNELS)
+  target_link_libraries(flame_development INTERFACE flame::kernels)
+endif()
 target_compile_options(flame_development INTERFACE ${flame_warnings} $<$<BOOL:${FLAME_WERROR}>:-Werror>)
 if(FLAME_SANITIZE)
   target_compile_options(flame_development INTERFACE -fsanitize=${FLAME_SANITIZE} -fno-omit-frame-pointer -g1
@@ -50,6 +53,13 @@ if(FLAME_NATIVE)
   endif()
 endif()
 target_compile_options(flame_fast INTERFACE ${flame_fast_options})
+if(FLAME_KERNELS)
+  target_compile_options(flame_kernels PRIVATE ${flame_fast_options} ${flame_warnings})
+  if(FLAME_SANITIZE)
+    target_compile_options(flame_kernels PRIVATE -fsanitize=${FLAME_SANITIZE} -fno-omit-frame-pointer -g1
+                                                 -fno-sanitize-recover=all)
+  endif()
+endif()
 
 # flame_program(<target> <folder/name.cpp> <libraries>...): one program of that file, and of every .cpp in a folder
 # beside it that bears its name (a program of several files).
