@@ -16,6 +16,7 @@
 #include <flame/run/compare.hpp>
 #include <flame/run/create.hpp>
 #include <flame/run/function.hpp>
+#include <flame/run/matrix.hpp>
 #include <flame/run/print.hpp>
 
 #pragma GCC diagnostic pop
