@@ -101,6 +101,7 @@ struct options {
   bool half = true;       // works in bf16 and f16
   bool specials = true;   // NaN and infinities give the same on the host
   bool host = true;       // has a lowering on the host
+  bool padded = false;    // zeros of a padding may meet infinities (0 * inf = NaN), or be left out
   double f32 = 1e-5, f64 = 1e-12;  // the host against the reference, by norm
   double differences = 1e-6;       // gradients against finite differences, by norm
 };

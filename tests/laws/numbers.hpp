@@ -20,22 +20,27 @@ using values = std::vector<value>;
 [[nodiscard]] inline double norm(const value& a) { return std::sqrt(dot(a, a)); }
 
 // How two values compare: the norm of the difference over the norm of the second, of the elements that are finite in
-// both; and whether NaN and each infinity stand in the same places.
+// both; and NaN and infinities: of the second that the first lacks, of the first where the second has a finite number.
 struct comparison {
   double error = 0;
-  bool same_specials = true;
+  i64 lost = 0, made = 0;
 };
 [[nodiscard]] inline comparison compare(const value& ours, const value& reference, double floor = 1e-4) {
   comparison c;
+  constexpr i64 all = std::numeric_limits<i64>::max();
   if (ours.shape != reference.shape || ours.data.size() != reference.data.size() || ours.keys != reference.keys)
-    return {std::numeric_limits<double>::infinity(), false};
+    return {std::numeric_limits<double>::infinity(), all, all};
   double difference = 0, size = 0;
   for (std::size_t i = 0; i < ours.data.size(); ++i) {
     double a = ours.data[i], b = reference.data[i];
     if (std::isfinite(a) && std::isfinite(b))
       difference += (a - b) * (a - b), size += b * b;
-    else if (!(std::isnan(a) && std::isnan(b)) && a != b)
-      c.same_specials = false;
+    else if (std::isfinite(b))
+      ++c.made;
+    else if (!std::isnan(a) && a != b)  // NaN where there is an infinity counts as made
+      ++c.lost;
+    else if (std::isnan(a) != std::isnan(b))
+      ++c.made;
   }
   c.error = std::sqrt(difference) / std::max(std::sqrt(size), floor);
   return c;

@@ -114,7 +114,7 @@ LAW(where_integer, where(on, i, j))
 
 // Casts.
 LAW(cast_to_f32, cast<f32>(x), .half = false, .differences = 2e-3)
-LAW(cast_to_i32, cast<i32>(x * 3))
+LAW(cast_to_i32, cast<i32>(x))
 LAW(cast_to_bool, cast<bool>(i))
 LAW(cast_from_i32, cast<f64>(i) * x)
 LAW(cast_from_i64, cast<f64>(big))

@@ -119,12 +119,14 @@ struct scenario {
   sizes size = sizes::small;
   const axis_info* empty = nullptr;  // this axis has no elements
 
+  // -1 for an axis that follows from others.
   [[nodiscard]] i64 extent(const axis_info* a) const {
     if (a->extent != dynamic) return a->extent;
     if (a == empty) return 0;
     for (const extents_of_axis& e : axis_table())
-      if (e.axis == a) return size == sizes::small ? e.small : size == sizes::odd ? e.odd : size == sizes::large ? e.large : e.one;
-    throw error("laws: axis " + string_of(a) + " is in no table of extents");
+      if (e.axis == a)
+        return size == sizes::small ? e.small : size == sizes::odd ? e.odd : size == sizes::large ? e.large : e.one;
+    return -1;
   }
   [[nodiscard]] std::string name() const {
     const char* names[] = {"small", "odd", "large", "one"};
@@ -137,7 +139,8 @@ extents extents_in(const graph& g, const scenario& s) {
   extents e;
   for (int n = 0; n < g.size(); ++n)
     if (g.is(n, op::leaf))
-      for (int i = 0; i < g.type(n).rank; ++i) e.bind(g.type(n).axes[i], s.extent(g.type(n).axes[i]), {});
+      for (int i = 0; i < g.type(n).rank; ++i)
+        if (i64 extent = s.extent(g.type(n).axes[i]); extent >= 0) e.bind(g.type(n).axes[i], extent, {});
   resolve(g, e);
   return e;
 }
@@ -271,35 +274,38 @@ void check_simplified(const graph& g, const options& o) {
       INFO("simplified, output " << i << ", NaN and infinities: " << (specials > 0) << "\n" << dump(s));
       comparison c = compare(b[i], a[i]);
       CHECK(c.error <= o.f64);
-      CHECK(c.same_specials);
+      CHECK(c.lost == 0);
+      CHECK(c.made == 0);
     }
   }
 }
 
 // ---- The host ---------------------------------------------------------------------------------------------------
 
-// What half types are forgiven beyond 1.5 times a plain evaluation's error: one rounding; more where there are too few
-// numbers for roundings to cancel.
-double half_floor(dtype d, i64 count) {
-  return (d == dtype::bf16 ? 0x1p-9 : 0x1p-12) * (1 + 4 / std::sqrt(static_cast<double>(count > 0 ? count : 1)));
-}
-
+// The errors, against the same inputs in f64, of the host and of a plain evaluation that rounds every operation. In f64
+// and f32 the host may add 1e-12 and 1e-5 to the plain error (a sum that cancels is as wrong in any order); in half
+// types it may be 1.5 times as wrong, and a rounding or two more where there are too few numbers for roundings to cancel.
 void compare_outputs(const values& ours, const graph& g, const leaf_values& at, const extents& e, dtype d,
                      const options& o) {
+  const values plain = evaluate(g, at, rounding::each_operation, e), exact = evaluate(g, at, rounding::none, e);
   const bool half = d == dtype::bf16 || d == dtype::f16;
-  const values plain = evaluate(g, at, rounding::each_operation, e);
-  const values exact = half ? evaluate(g, at, rounding::none, e) : plain;
+  const double floor = 0.1;  // of norms: what is smaller is the rest of a cancellation
   REQUIRE(ours.size() == exact.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
     INFO("output " << i);
+    double roundings = 1.5 + 6 / std::sqrt(std::max(1.0, static_cast<double>(exact[i].size())));
+    double error = compare(ours[i], exact[i], floor).error, allowed = compare(plain[i], exact[i], floor).error;
     if (half && is_floating(exact[i].type.element)) {
-      double error = compare(ours[i], exact[i]).error;
-      CHECK(error <= 1.5 * compare(plain[i], exact[i]).error + half_floor(d, exact[i].size()));
-    } else {
-      comparison c = compare(ours[i], exact[i]);
-      CHECK(c.error <= (d == dtype::f64 ? o.f64 : o.f32));
-      CHECK(c.same_specials);
+      CHECK(error <= 1.5 * allowed + roundings * (d == dtype::bf16 ? 0x1p-9 : 0x1p-12));
+      continue;
     }
+    comparison c = compare(ours[i], plain[i], floor);
+    if (d == dtype::f32)
+      CHECK(error <= allowed + o.f32);
+    else
+      CHECK(c.error <= o.f64);
+    CHECK(c.lost == 0);
+    if (!o.padded) CHECK(c.made == 0);
   }
 }
 
@@ -347,7 +353,8 @@ void check_empty(const graph& formula, const options& o) {
   for (int n = 0; n < g.size(); ++n)
     if (g.is(n, op::leaf))
       for (int i = 0; i < g.type(n).rank; ++i)
-        if (const axis_info* a = g.type(n).axes[i]; a->extent == dynamic && !axes.has(a)) axes.push(a);
+        if (const axis_info* a = g.type(n).axes[i]; a->extent == dynamic && scenario{}.extent(a) >= 0 && !axes.has(a))
+          axes.push(a);
   compiled& c = compile_graph(g);
   for (const axis_info* a : axes) {
     scenario s{sizes::small, a};
@@ -361,7 +368,7 @@ void check_empty(const graph& formula, const options& o) {
       (void)evaluate(g, at, rounding::none, e);
     } catch (const error& why) {
       refused = true;
-      INFO(why.what());
+      INFO(std::string(why.what()));
       CHECK_FALSE(o.empty);
     }
     if (at.empty()) continue;  // refused before there were values
