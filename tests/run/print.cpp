@@ -30,8 +30,8 @@ TEST_CASE("Columns are aligned; below stand element type and axes") {
   CHECK(to_string(array<i32, 1>{1, -20, 3}) == "[  1 -20   3]\ni32[3]");
   CHECK(to_string(array<bool, 1>{true, false}) == "[ true false]\nbool[2]");
   CHECK(to_string(array<u8, 1>{0, 255}) == "[  0 255]\nu8[2]");
-  CHECK(to_string(array<bf16, 1>{0.5, -1}) == "[ 0.5 -1. ]\nbf16[2]");
-  CHECK(to_string(array<f16, 1>{0.25, 65504}) == "[2.5000e-01 6.5504e+04]\nf16[2]");
+  CHECK(to_string(array<bf16, 1>{0.1, -1}) == "[ 0.1 -1. ]\nbf16[2]");
+  CHECK(to_string(array<f16, 1>{0.25, 65504}) == "[2.50e-01 6.55e+04]\nf16[2]");
   CHECK(to_string(array<key, 1>{key(255)}) == "[0xff]\nkey[1]");
 }
 

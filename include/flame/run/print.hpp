@@ -90,11 +90,24 @@ class element_format {
                    : std::to_chars(text, text + sizeof text, x.integer);
     return (key ? "0x" : "") + std::string(text, end.ptr);
   }
+  // Of the numbers that a half type rounds to x, the one with the fewest decimals.
+  template <class Half> static double shortest(double x) {
+    char text[32];
+    double y = x;
+    for (int precision = 0; precision < 6; ++precision) {
+      auto end = std::to_chars(text, text + sizeof text, x, std::chars_format::scientific, precision);
+      std::from_chars(text, end.ptr, y);
+      if (Half(static_cast<float>(y)) == Half(static_cast<float>(x))) return y;
+    }
+    return x;
+  }
   // The shortest decimals that mean x, cut to the precision: "1.", "0.25", "1.5e-07".
   [[nodiscard]] std::string digits(double x) const {
+    if (element_ == dtype::bf16) x = shortest<bf16>(x);
+    if (element_ == dtype::f16) x = shortest<f16>(x);
     const auto style = scientific_ ? std::chars_format::scientific : std::chars_format::fixed;
     char text[400];
-    auto end = element_ == dtype::f64 ? std::to_chars(text, text + sizeof text, x, style)
+    auto end = element_ != dtype::f32 ? std::to_chars(text, text + sizeof text, x, style)
                                       : std::to_chars(text, text + sizeof text, static_cast<float>(x), style);
     auto parts = [&] {
       std::string s(text, end.ptr);
