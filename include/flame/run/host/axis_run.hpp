@@ -29,7 +29,8 @@ template <int Operands> struct axis_run {
   }
 
   // Where the elements [begin, begin + count) of the walk lie in an operand.
-  void offsets(int operand, i64 begin, i64 count, i64* to) const {
+  FLAME_NOINLINE void offsets(int operand, i64 begin, i64 count, i64* to) const {
+    if (count <= 0) return;
     const i64* by = strides[operand];
     if (rank <= 1) {
       for (i64 i = 0; i < count; ++i) to[i] = (begin + i) * by[0];
@@ -50,7 +51,7 @@ template <int Operands> struct axis_run {
 
   // Without axes of extent 1, outer axes first in the order of operand 0's strides (then operand 1's), and
   // with those joined whose elements follow one another evenly in every operand.
-  void collapse() {
+  FLAME_NOINLINE void collapse() {
     axis_run out;
     for (int i = 0; i < rank; ++i)
       if (extents[i] != 1) out.copy(out.rank++, *this, i);

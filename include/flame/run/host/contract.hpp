@@ -1,6 +1,5 @@
 // The contraction of two tensors over any of their axes, as products of matrices.
 #pragma once
-#include <flame/run/host/dispatch.hpp>
 #include <flame/run/host/gemm.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
@@ -21,11 +20,15 @@ struct contraction {
   i64 a_strides[room] = {}, b_strides[room] = {}, out_strides[room] = {};
 };
 
-namespace algebra {
-
-template <class E> void contract(const contraction& x) {
-  product<E> one;
-  one.a = static_cast<const E*>(x.a), one.b = static_cast<const E*>(x.b), one.c = static_cast<E*>(x.out);
+// Runs a contraction. Where k has no elements, out is zeros, or as it was. Elements of out do not overlap one
+// another or the operands. Throws flame::error if the element type is not floating or there are more than 16
+// axes.
+inline void contract(const contraction& x) {
+  if (x.batch_rank + x.m_rank + x.n_rank + x.k_rank > contraction::room)
+    throw error("contract: more than 16 axes, expected at most 8 of each operand");
+  product one;
+  one.type = &kernels_for("contract", x.element);
+  one.a = x.a, one.b = x.b, one.c = x.out;
   one.accumulate = x.accumulate;
   axis_run<3> batch;
   int i = 0;
@@ -37,17 +40,6 @@ template <class E> void contract(const contraction& x) {
   if (batch.size() == 0 || one.m.size() == 0 || one.n.size() == 0) return;
   batch.collapse();
   multiply_each(one, batch);
-}
-
-}  // namespace algebra
-
-// Runs a contraction. Where k has no elements, out is zeros, or as it was. Elements of out do not overlap one
-// another or the operands. Throws flame::error if the element type is not floating or there are more than 16
-// axes.
-inline void contract(const contraction& x) {
-  if (x.batch_rank + x.m_rank + x.n_rank + x.k_rank > contraction::room)
-    throw error("contract: more than 16 axes, expected at most 8 of each operand");
-  for_floating("contract", x.element, [&]<class E>(E) { algebra::contract<E>(x); });
 }
 
 }  // namespace flame::host::inline FLAME_HOST_ISA

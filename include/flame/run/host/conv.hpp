@@ -1,7 +1,6 @@
 // Convolution of images, and its gradients with respect to the images and to the weights.
 #pragma once
-#include <flame/run/host/correlate.hpp>
-#include <flame/run/host/dispatch.hpp>
+#include <flame/run/host/correlate_weights.hpp>
 #include <flame/run/host/gemm.hpp>
 #include <numeric>
 
@@ -22,9 +21,22 @@ struct convolution {
 
 namespace algebra {
 
-template <class E> correlation<E> forward(const convolution& c, const E* x, const E* w, E* y) {
-  correlation<E> to;
-  to.source = {x, c.height, c.width, c.in};
+inline const kernels& check(const convolution& c, const char* operation) {
+  if (c.groups < 1 || c.in % c.groups || c.out % c.groups || c.stride_h < 1 || c.stride_w < 1 ||
+      c.dilation_h < 1 || c.dilation_w < 1)
+    throw error(std::string(operation).append(
+        ": groups must divide the channels, strides and dilations be at least 1"));
+  return kernels_for(operation, c.element);
+}
+
+inline void fill_zeros(void* to, i64 count, const kernels& type) {
+  if (count > 0) std::memset(to, 0, static_cast<std::size_t>(count * type.size));
+}
+
+inline correlation forward(const convolution& c, const kernels& type, const void* x, const void* w, void* y) {
+  correlation to;
+  to.type = &type;
+  to.source.images = x, to.source.height = c.height, to.source.width = c.width, to.source.channels = c.in;
   to.batch = c.batch, to.groups = c.groups, to.source_group = c.in / c.groups,
   to.result_group = c.out / c.groups;
   to.rows = c.out_height, to.columns = c.out_width, to.step_h = c.stride_h, to.step_w = c.stride_w;
@@ -59,119 +71,83 @@ inline bool is_product(const convolution& c) {
          c.groups == 1 && c.out_height == c.height && c.out_width == c.width;
 }
 
-template <class E> void conv(const convolution& c, const E* x, const E* w, E* y) {
-  const i64 pixels = c.batch * c.out_height * c.out_width;
-  if (pixels * c.out == 0) return;
-  if (c.kernel_h * c.kernel_w * c.in == 0) {
-    std::fill_n(y, pixels * c.out, E{});
-  } else if (is_product(c)) {
-    gemm<E>({x, pixels, c.in, c.in, 1}, {w, c.in, c.out, 1, c.in}, {y, pixels, c.out, c.out, 1});
-  } else {
-    correlate(forward(c, x, w, y));
-  }
-}
-
-// Pixels of x that are stride_h and stride_w apart see the same weights: each such phase is a correlation of
-// y's gradient with some of them.
-template <class E> void conv_data(const convolution& c, const E* dy, const E* w, E* dx) {
-  const i64 pixels = c.batch * c.height * c.width;
-  if (pixels * c.in == 0) return;
-  if (c.out_height * c.out_width * c.out == 0) {
-    std::fill_n(dx, pixels * c.in, E{});
-    return;
-  }
-  if (is_product(c)) {
-    gemm<E>({dy, pixels, c.out, c.out, 1}, {w, c.out, c.in, c.in, 1}, {dx, pixels, c.in, c.in, 1});
-    return;
-  }
-  correlation<E> to;
-  to.batch = c.batch, to.groups = c.groups, to.source_group = c.out / c.groups,
-  to.result_group = c.in / c.groups;
-  to.weights = w;
-  to.weights_result = 1, to.weights_w = to.result_group, to.weights_h = c.kernel_w * to.weights_w;
-  to.weights_source = c.kernel_h * to.weights_h, to.weights_group = to.source_group * to.weights_source;
-  to.result_image = c.height * c.width * c.in;
-  to.result_row = c.stride_h * c.width * c.in, to.result_column = c.stride_w * c.in;
-  bool covered = true;
-  for (i64 i = 0; i < c.stride_h; ++i)
-    covered = covered && taps_of_phase(i, c.kernel_h, c.stride_h, c.pad_h, c.dilation_h).count > 0;
-  for (i64 j = 0; j < c.stride_w; ++j)
-    covered = covered && taps_of_phase(j, c.kernel_w, c.stride_w, c.pad_w, c.dilation_w).count > 0;
-  if (!covered) std::fill_n(dx, pixels * c.in, E{});
-  for (i64 i = 0; i < std::min(c.stride_h, c.height); ++i)
-    for (i64 j = 0; j < std::min(c.stride_w, c.width); ++j) {
-      to.source = {dy, c.out_height, c.out_width, c.out};
-      to.h = taps_of_phase(i, c.kernel_h, c.stride_h, c.pad_h, c.dilation_h);
-      to.w = taps_of_phase(j, c.kernel_w, c.stride_w, c.pad_w, c.dilation_w);
-      if (to.h.count == 0 || to.w.count == 0) continue;
-      to.rows = ceil_div(c.height - i, c.stride_h), to.columns = ceil_div(c.width - j, c.stride_w);
-      to.result = dx + (i * c.width + j) * c.in;
-      to.settle();
-      correlate(to);
-    }
-}
-
-template <class E> void conv_weight(const convolution& c, const E* x, const E* dy, E* dw) {
-  using T = computed<E>;
-  const i64 pixels = c.batch * c.out_height * c.out_width, taps = c.kernel_h * c.kernel_w * (c.in / c.groups);
-  if (c.out * taps == 0) return;
-  if (pixels == 0) {
-    std::fill_n(dw, c.out * taps, E{});
-    return;
-  }
-  if (is_product(c)) {
-    gemm<E>({dy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, {dw, c.out, c.in, c.in, 1});
-    return;
-  }
-  const correlation<E> as = forward<E>(c, x, nullptr, nullptr);
-  const weight_cut<E> by(as);
-  const i64 n = as.result_group, size = c.groups * taps * n;
-  T* sums = scratch<T>(scratch_use::gradient, by.splits * size);
-  correlate_weights(as, dy, by, sums);
-  constexpr i64 some = 16;  // channels
-  parallel_for(c.groups * ceil_div(n, some), 1, [&](i64 task, i64) {
-    const i64 group = task / ceil_div(n, some), first = task % ceil_div(n, some) * some,
-              past = std::min(first + some, n);
-    for (i64 p = 0; p < taps; ++p) {
-      T* from = sums + (group * taps + p) * n;
-      for (i64 s = 1; s < by.splits; ++s)
-        for (i64 j = first; j < past; ++j) from[j] += from[s * size + j];
-      for (i64 j = first; j < past; ++j) dw[(group * n + j) * taps + p] = static_cast<E>(from[j]);
-    }
-  });
-}
-
-inline void check(const convolution& c, const char* name) {
-  if (c.groups < 1 || c.in % c.groups || c.out % c.groups || c.stride_h < 1 || c.stride_w < 1 ||
-      c.dilation_h < 1 || c.dilation_w < 1)
-    throw error(
-        std::string(name).append(": groups must divide the channels, strides and dilations be at least 1"));
+// c [m, n] = a [m, k] b [k, n], strides of the rows and columns of a and b.
+inline void multiply_plain(const kernels& type, i64 m, i64 n, i64 k, const void* a, i64 a_row, i64 a_column,
+                           const void* b, i64 b_row, i64 b_column, void* c) {
+  product x;
+  x.type = &type;
+  x.a = a, x.b = b, x.c = c;
+  x.m.push(m, n, a_row), x.n.push(n, 1, b_column), x.k.push(k, a_column, b_row);
+  multiply(x);
 }
 
 }  // namespace algebra
 
 // y from x and w.
 inline void conv(const convolution& c, const void* x, const void* w, void* y) {
-  algebra::check(c, "conv");
-  for_floating("conv", c.element, [&]<class E>(E) {
-    algebra::conv(c, static_cast<const E*>(x), static_cast<const E*>(w), static_cast<E*>(y));
-  });
+  const kernels& type = algebra::check(c, "conv");
+  const i64 pixels = c.batch * c.out_height * c.out_width;
+  if (pixels * c.out == 0) return;
+  if (c.kernel_h * c.kernel_w * c.in == 0) return algebra::fill_zeros(y, pixels * c.out, type);
+  if (algebra::is_product(c))
+    algebra::multiply_plain(type, pixels, c.out, c.in, x, c.in, 1, w, 1, c.in, y);
+  else
+    algebra::correlate(algebra::forward(c, type, x, w, y));
 }
 
-// dx, the gradient with respect to x of sum(y dy).
+// dx, the gradient with respect to x of sum(y dy). Pixels of x that are stride_h and stride_w apart see the
+// same weights: each such phase is a correlation of dy with some of them.
 inline void conv_data(const convolution& c, const void* dy, const void* w, void* dx) {
-  algebra::check(c, "conv_data");
-  for_floating("conv_data", c.element, [&]<class E>(E) {
-    algebra::conv_data(c, static_cast<const E*>(dy), static_cast<const E*>(w), static_cast<E*>(dx));
-  });
+  const kernels& type = algebra::check(c, "conv_data");
+  const i64 pixels = c.batch * c.height * c.width;
+  if (pixels * c.in == 0) return;
+  if (c.out_height * c.out_width * c.out == 0) return algebra::fill_zeros(dx, pixels * c.in, type);
+  if (algebra::is_product(c))
+    return algebra::multiply_plain(type, pixels, c.in, c.out, dy, c.out, 1, w, c.in, 1, dx);
+  auto line_h = [&](i64 i) {
+    return algebra::taps_of_phase(i, c.kernel_h, c.stride_h, c.pad_h, c.dilation_h);
+  };
+  auto line_w = [&](i64 j) {
+    return algebra::taps_of_phase(j, c.kernel_w, c.stride_w, c.pad_w, c.dilation_w);
+  };
+  bool covered = true;
+  for (i64 i = 0; i < c.stride_h; ++i) covered = covered && line_h(i).count > 0;
+  for (i64 j = 0; j < c.stride_w; ++j) covered = covered && line_w(j).count > 0;
+  if (!covered) algebra::fill_zeros(dx, pixels * c.in, type);
+
+  algebra::correlation to;
+  to.type = &type;
+  to.batch = c.batch, to.groups = c.groups, to.source_group = c.out / c.groups,
+  to.result_group = c.in / c.groups;
+  to.source.images = dy, to.source.height = c.out_height, to.source.width = c.out_width,
+  to.source.channels = c.out;
+  to.weights = w;
+  to.weights_result = 1, to.weights_w = to.result_group, to.weights_h = c.kernel_w * to.weights_w;
+  to.weights_source = c.kernel_h * to.weights_h, to.weights_group = to.source_group * to.weights_source;
+  to.result_image = c.height * c.width * c.in;
+  to.result_row = c.stride_h * c.width * c.in, to.result_column = c.stride_w * c.in;
+  for (i64 i = 0; i < std::min(c.stride_h, c.height); ++i)
+    for (i64 j = 0; j < std::min(c.stride_w, c.width); ++j) {
+      to.h = line_h(i), to.w = line_w(j);
+      if (to.h.count == 0 || to.w.count == 0) continue;
+      to.rows = algebra::ceil_div(c.height - i, c.stride_h),
+      to.columns = algebra::ceil_div(c.width - j, c.stride_w);
+      to.result = algebra::further(dx, (i * c.width + j) * c.in, type.size);
+      to.settle();
+      algebra::correlate(to);
+    }
 }
 
 // dw, the gradient with respect to w of sum(y dy).
 inline void conv_weight(const convolution& c, const void* x, const void* dy, void* dw) {
-  algebra::check(c, "conv_weight");
-  for_floating("conv_weight", c.element, [&]<class E>(E) {
-    algebra::conv_weight(c, static_cast<const E*>(x), static_cast<const E*>(dy), static_cast<E*>(dw));
-  });
+  const kernels& type = algebra::check(c, "conv_weight");
+  const i64 pixels = c.batch * c.out_height * c.out_width, taps = c.kernel_h * c.kernel_w * (c.in / c.groups);
+  if (c.out * taps == 0) return;
+  if (pixels == 0) return algebra::fill_zeros(dw, c.out * taps, type);
+  if (algebra::is_product(c))
+    algebra::multiply_plain(type, c.out, c.in, pixels, dy, 1, c.out, x, c.in, 1, dw);
+  else
+    algebra::correlate_weights(algebra::forward(c, type, x, nullptr, nullptr), dy, dw);
 }
 
 }  // namespace flame::host::inline FLAME_HOST_ISA

@@ -3,39 +3,33 @@
 // How the work is cut follows from extents and strides alone, and every sum runs in one order: the number of
 // threads changes no bit of the result.
 #pragma once
-#include <flame/base/error.hpp>
-#include <flame/run/host/dots.hpp>
 #include <flame/run/host/product.hpp>
-#include <flame/run/host/threads.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
 namespace algebra {
 
 // The tasks of a product over panels [first, past) and p in [start, stop), or over all p where it is split.
-template <class E>
-void run_tasks(const product<E>& x, const panel_layout<computed<E>>& layout, const product_cut& by, i64 first,
-               i64 past, i64 start, i64 stop, const computed<E>* packed, computed<E>* sums) {
-  using T = computed<E>;
-  const i64 m = x.m.size(), n = x.n.size();
+inline void run_tasks(const product& x, const panel_layout& layout, const product_cut& by, i64 first,
+                      i64 past, i64 start, i64 stop, const void* packed, void* sums) {
+  const i64 m = x.m.size(), n = x.n.size(), sum_size = x.type->sum_size;
   const i64 row_parts = ceil_div(m, by.rows), panel_parts = ceil_div(past - first, by.panels);
   const i64 width = layout.first(past) - layout.first(first);
-  parallel_for(by.splits * row_parts * panel_parts, 1, [&](i64 task, i64) {
+  each_task(by.splits * row_parts * panel_parts, [&](i64 task) {
     const i64 split = task / (row_parts * panel_parts), row = task / panel_parts % row_parts * by.rows;
     const i64 panel = first + task % panel_parts * by.panels;
-    block_worker<E> worker(x, layout, by.source, row, std::min(by.rows, m - row), panel,
-                           std::min(by.panels, past - panel));
+    block_worker worker(x, layout, by.source, row, std::min(by.rows, m - row), panel,
+                        std::min(by.panels, past - panel));
     if (sums)
       worker.into_sums();
     else
       worker.into_result(row);
-    T* c = sums ? sums + (split * m + row) * n : as_sums(x.c);
+    void* c = sums ? further(sums, (split * m + row) * n, sum_size) : x.c;
     const i64 begin = start + split * by.split_depth, end = std::min(begin + by.split_depth, stop);
     for (i64 p = begin; p < end; p += depth_block) {
-      const i64 depth = std::min(depth_block, end - p);
-      worker.at_depth(p, depth);
+      worker.at_depth(p, std::min(depth_block, end - p));
       if (by.source == panel_source::shared)
-        worker.take_panels(packed + (p - start) * width, first);
+        worker.take_panels(further(packed, (p - start) * width, sum_size), first);
       else
         worker.make_panels(x.b);
       worker.run(x.a, c, p > begin || start > 0 || (!sums && x.accumulate));
@@ -44,93 +38,49 @@ void run_tasks(const product<E>& x, const panel_layout<computed<E>>& layout, con
 }
 
 // As much of B at a time as the caches of all cores hold: packed by all, then read by all.
-template <class E>
-void run_shared(const product<E>& x, const panel_layout<computed<E>>& layout, const product_cut& by,
-                computed<E>* sums) {
-  using T = computed<E>;
-  constexpr i64 room = 4 * 1024 * 1024 / static_cast<i64>(sizeof(T));
-  const i64 k = x.k.size(), n = x.n.size();
+inline void run_shared(const product& x, const panel_layout& layout, const product_cut& by, void* sums) {
+  const i64 k = x.k.size(), n = x.n.size(), sum_size = x.type->sum_size, room = 4 * 1024 * 1024 / sum_size;
   const i64 panels = std::clamp<i64>(room / (depth_block * tile_vectors * layout.lanes), 1, layout.count);
   for (i64 first = 0; first < layout.count; first += panels) {
     const i64 past = std::min(first + panels, layout.count), width = layout.first(past) - layout.first(first);
     const i64 depths = std::max<i64>(room / (depth_block * width), 1) * depth_block;
     for (i64 start = 0; start < k; start += depths) {
       const i64 stop = std::min(start + depths, k), blocks = ceil_div(stop - start, depth_block);
-      T* packed = scratch<T>(scratch_use::operand, width * (stop - start));
-      parallel_for(blocks * (past - first), 1, [&](i64 task, i64) {
+      void* packed = sum_scratch(scratch_use::operand, *x.type, width * (stop - start));
+      each_task(blocks * (past - first), [&](i64 task) {
         const i64 block = task / (past - first), i = first + task % (past - first);
         const i64 p = start + block * depth_block, depth = std::min(depth_block, stop - p);
         i64* offsets = scratch<i64>(scratch_use::block_offsets, depth + n);
         x.k.offsets(1, p, depth, offsets);
         x.n.offsets(1, 0, n, offsets + depth);
-        pack(layout, i, depth, x.b, offsets, offsets + depth,
-             packed + (p - start) * width + (layout.first(i) - layout.first(first)) * depth);
+        const i64 begin = (p - start) * width + (layout.first(i) - layout.first(first)) * depth;
+        x.type->pack(layout, i, depth, x.b, offsets, offsets + depth, further(packed, begin, sum_size));
       });
       run_tasks(x, layout, by, first, past, start, stop, packed, sums);
     }
   }
 }
 
-// C without anything to sum over: zeros, or as it was.
-template <class E> void clear(const product<E>& x, E* c) {
-  if (x.accumulate) return;
-  const i64 m = x.m.size(), n = x.n.size();
-  i64* c_rows = scratch<i64>(scratch_use::finish_offsets, m + n);
-  i64* c_columns = c_rows + m;
-  x.m.offsets(0, 0, m, c_rows);
-  x.n.offsets(0, 0, n, c_columns);
-  for (i64 i = 0; i < m; ++i)
-    for (i64 j = 0; j < n; ++j) c[c_rows[i] + c_columns[j]] = E{};
-}
-
-}  // namespace algebra
-
-// One product. m and n have elements.
-template <class E> void multiply(product<E> x) {
-  using namespace algebra;
-  using T = computed<E>;
-  if (x.k.size() == 0) return clear(x, x.c);
-  orient(x);
-  const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
-  if (wants_dots(x)) {
-    const i64 some = std::max<i64>((1 << 16) / k, 1);
-    parallel_for(n, some, [&](i64 begin, i64 end) { dots(x, begin, end - begin); });
-    return;
-  }
-  const panel_layout<T> layout(n);
-  const product_cut by = cut(x, layout);
-  T* sums = adds_in_place(x) && by.splits == 1 ? nullptr : scratch<T>(scratch_use::sums, by.splits * m * n);
-  if (by.source == panel_source::shared)
-    run_shared(x, layout, by, sums);
-  else
-    run_tasks(x, layout, by, 0, layout.count, 0, k, nullptr, sums);
-  if (!sums) return;
-  const i64 rows = std::max<i64>((1 << 14) / (n * by.splits), 1);
-  parallel_for(m, rows, [&](i64 begin, i64 end) {
-    finish(x, x.c, begin, end - begin, sums + begin * n, by.splits, m * n);
-  });
-}
-
-namespace algebra {
-
 // Products [begin, begin + count) of a batch, one after another, of an oriented x with something to sum.
-template <class E> void multiply_some(const product<E>& x, const axis_run<3>& batch, i64 begin, i64 count) {
-  using T = computed<E>;
+inline void multiply_some(const product& x, const axis_run<3>& batch, i64 begin, i64 count) {
+  const kernels& type = *x.type;
   const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
   i64* offsets = scratch<i64>(scratch_use::batch_offsets, 3 * count);
   for (int operand = 0; operand < 3; ++operand)
     batch.offsets(operand, begin, count, offsets + operand * count);
-  product<E> one = x;
+  product one = x;
   auto step = [&](i64 i) {
-    one.c = x.c + offsets[i], one.a = x.a + offsets[count + i], one.b = x.b + offsets[2 * count + i];
+    one.c = further(x.c, offsets[i], type.size);
+    one.a = further(x.a, offsets[count + i], type.size),
+    one.b = further(x.b, offsets[2 * count + i], type.size);
   };
   if (wants_dots(x)) {
-    for (i64 i = 0; i < count; ++i) step(i), dots(one, 0, n);
+    for (i64 i = 0; i < count; ++i) step(i), run_dots(one, 0, n);
     return;
   }
-  const panel_layout<T> layout(n);
-  T* sums = adds_in_place(x) ? nullptr : scratch<T>(scratch_use::block_sums, m * n);
-  block_worker<E> worker(x, layout, source_of_panels(x), 0, m, 0, layout.count);
+  const panel_layout layout(n, type.lanes);
+  void* sums = adds_in_place(x) ? nullptr : sum_scratch(scratch_use::block_sums, type, m * n);
+  block_worker worker(x, layout, source_of_panels(x), 0, m, 0, layout.count);
   if (sums)
     worker.into_sums();
   else
@@ -140,33 +90,56 @@ template <class E> void multiply_some(const product<E>& x, const axis_run<3>& ba
     for (i64 p = 0; p < k; p += depth_block) {
       if (i == 0 || k > depth_block) worker.at_depth(p, std::min(depth_block, k - p));
       worker.make_panels(one.b);
-      worker.run(one.a, sums ? sums : as_sums(one.c), p > 0 || (!sums && x.accumulate));
+      worker.run(one.a, sums ? sums : one.c, p > 0 || (!sums && x.accumulate));
     }
-    if (sums) finish(x, one.c, 0, m, sums, 1, 0);
+    if (sums) finish_rows(x, one.c, 0, m, sums, 1, 0);
   }
 }
 
 }  // namespace algebra
 
+// One product. m and n have elements.
+inline void multiply(product x) {
+  using namespace algebra;
+  if (x.k.size() == 0) return clear(x);
+  orient(x);
+  const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
+  if (wants_dots(x))
+    return in_chunks(n, std::max<i64>((1 << 16) / k, 1),
+                     [&](i64 begin, i64 end) { run_dots(x, begin, end - begin); });
+  const panel_layout layout(n, x.type->lanes);
+  const product_cut by = cut(x, layout);
+  const bool direct = adds_in_place(x) && by.splits == 1;
+  void* sums = direct ? nullptr : sum_scratch(scratch_use::sums, *x.type, by.splits * m * n);
+  if (by.source == panel_source::shared)
+    run_shared(x, layout, by, sums);
+  else
+    run_tasks(x, layout, by, 0, layout.count, 0, k, nullptr, sums);
+  if (direct) return;
+  in_chunks(m, std::max<i64>((1 << 14) / (n * by.splits), 1), [&](i64 begin, i64 end) {
+    finish_rows(x, x.c, begin, end - begin, further(sums, begin * n, x.type->sum_size), by.splits, m * n);
+  });
+}
+
 // As many products as `batch` has elements, of matrices where its strides in c, a and b lead: all cores on
 // one after another where they are large, else several whole products to a core. m and n have elements.
-template <class E> void multiply_each(product<E> x, axis_run<3> batch) {
+inline void multiply_each(product x, axis_run<3> batch) {
   using namespace algebra;
   constexpr i64 large = 1 << 23, task_work = 1 << 19;
-  const i64 work = x.m.size() * x.n.size() * x.k.size(), count = batch.size();
+  const i64 work = x.m.size() * x.n.size() * x.k.size(), count = batch.size(), size = x.type->size;
   if (count == 1 || work == 0 || work >= large) {
     i64 at[3];
     for (i64 i = 0; i < count; ++i) {
-      product<E> one = x;
+      product one = x;
       for (int operand = 0; operand < 3; ++operand) batch.offsets(operand, i, 1, at + operand);
-      one.c += at[0], one.a += at[1], one.b += at[2];
+      one.c = further(x.c, at[0], size), one.a = further(x.a, at[1], size), one.b = further(x.b, at[2], size);
       multiply(one);
     }
     return;
   }
   if (orient(x)) std::swap(batch.strides[1], batch.strides[2]);
-  const i64 some = std::clamp<i64>(task_work / work, 1, count);
-  parallel_for(count, some, [&](i64 begin, i64 end) { multiply_some(x, batch, begin, end - begin); });
+  in_chunks(count, std::clamp<i64>(task_work / work, 1, count),
+            [&](i64 begin, i64 end) { multiply_some(x, batch, begin, end - begin); });
 }
 
 // Elements (i, j) at data[i * row + j * column].
@@ -175,26 +148,29 @@ template <class E> struct matrix {
   i64 rows = 0, columns = 0, row = 0, column = 0;
 };
 
-template <class E> std::string extents_of(const matrix<E>& x) {
-  std::string text = "[";
-  text += std::to_string(x.rows), text += ", ", text += std::to_string(x.columns), text += "]";
-  return text;
-}
-
 // c = a b, or c += a b, for matrices [m, k], [k, n] and [m, n] with any strides; f32, f64, and bf16 and f16,
 // whose sums are f32 until they are stored. Without k, c is zeros, or as it was. Transposed operands are read
 // where they lie. Throws flame::error if the extents do not fit each other.
 template <class E> void gemm(matrix<const E> a, matrix<const E> b, matrix<E> c, bool accumulate = false) {
-  if (a.rows != c.rows || b.columns != c.columns || a.columns != b.rows)
+  if (a.rows != c.rows || b.columns != c.columns || a.columns != b.rows) {
+    auto extents = [](const auto& x) {
+      return std::string("[")
+          .append(std::to_string(x.rows))
+          .append(", ")
+          .append(std::to_string(x.columns))
+          .append("]");
+    };
     throw error(std::string("gemm: the matrices are ")
-                    .append(extents_of(a))
+                    .append(extents(a))
                     .append(", ")
-                    .append(extents_of(b))
+                    .append(extents(b))
                     .append(" and ")
-                    .append(extents_of(c))
+                    .append(extents(c))
                     .append(", expected [m, k], [k, n] and [m, n]"));
+  }
   if (c.rows == 0 || c.columns == 0) return;
-  product<E> x;
+  product x;
+  x.type = &kernels_for("gemm", dtype_of<E>);
   x.a = a.data, x.b = b.data, x.c = c.data;
   x.accumulate = accumulate;
   x.m.push(c.rows, c.row, a.row);

@@ -1,11 +1,11 @@
 // Elements read where an index says, and values summed up there.
 #pragma once
 #include <cstring>
+#include <flame/base/error.hpp>
 #include <flame/run/host/axis_run.hpp>
-#include <flame/run/host/dispatch.hpp>
 #include <flame/run/host/pack.hpp>
 #include <flame/run/host/scratch.hpp>
-#include <flame/run/host/threads.hpp>
+#include <flame/run/host/tasks.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
@@ -82,28 +82,36 @@ inline void read_index(const indexing& x, const char* operation, const index_wal
   }
 }
 
-template <class U>  // as wide as an element
-void gather(const indexing& x, const index_walk& walk, const i64* values, i64 count) {
-  const i64 inner = walk.inner.size();
+// Rows of a table, to[i] = from[i] or to[to_offsets[i]] = from[from_offsets[i]], of elements as wide as U.
+template <class U>
+FLAME_NOINLINE void copy_row(const void* from, const i64* from_offsets, void* to, const i64* to_offsets,
+                             i64 n) {
+  for (i64 i = 0; i < n; ++i)
+    static_cast<U*>(to)[to_offsets[i]] = static_cast<const U*>(from)[from_offsets[i]];
+}
+
+inline void gather(const indexing& x, const index_walk& walk, const i64* values, i64 count) {
+  const i64 inner = walk.inner.size(), size = size_of(x.element);
   const bool side_by_side = walk.inner.contiguous(0) && walk.inner.contiguous(1);
-  const U* table = static_cast<const U*>(x.from);
-  U* out = static_cast<U*>(x.out);
-  parallel_for(count, std::max<i64>((1 << 14) / inner, 1), [&](i64 begin, i64 end) {
+  const auto copy = size == 1   ? &copy_row<u8>
+                    : size == 2 ? &copy_row<u16>
+                    : size == 4 ? &copy_row<u32>
+                                : &copy_row<u64>;
+  in_chunks(count, std::max<i64>((1 << 14) / inner, 1), [&](i64 begin, i64 end) {
     const i64 some = end - begin;
-    i64* offsets = scratch<i64>(scratch_use::block_offsets, 2 * some + 2 * inner);
-    i64 *from = offsets, *to = from + some, *inner_to = to + some, *inner_from = inner_to + inner;
+    i64* from = scratch<i64>(scratch_use::block_offsets, 2 * some + 2 * inner);
+    i64 *to = from + some, *inner_to = to + some, *inner_from = inner_to + inner;
     walk.outer.offsets(0, begin, some, from);
     walk.outer.offsets(2, begin, some, to);
-    if (!side_by_side) {
-      walk.inner.offsets(0, 0, inner, inner_to);
-      walk.inner.offsets(1, 0, inner, inner_from);
-    }
+    walk.inner.offsets(0, 0, inner, inner_to);
+    walk.inner.offsets(1, 0, inner, inner_from);
     for (i64 i = 0; i < some; ++i) {
-      const U* row = table + from[i] + values[begin + i] * x.stride;
+      const void* row = static_cast<const char*>(x.from) + (from[i] + values[begin + i] * x.stride) * size;
+      void* out = static_cast<char*>(x.out) + to[i] * size;
       if (side_by_side)
-        std::memcpy(out + to[i], row, static_cast<std::size_t>(inner) * sizeof(U));
+        std::memcpy(out, row, static_cast<std::size_t>(inner * size));
       else
-        for (i64 j = 0; j < inner; ++j) out[to[i] + inner_to[j]] = row[inner_from[j]];
+        copy(row, inner_from, out, inner_to, inner);
     }
   });
 }
@@ -112,7 +120,7 @@ void gather(const indexing& x, const index_walk& walk, const i64* values, i64 co
 template <class E>
 using summed = std::conditional_t<std::is_same_v<E, bf16> || std::is_same_v<E, f16>, float, E>;
 
-template <class E> [[nodiscard]] summed<E> add(summed<E> sum, E value) {
+template <class E> [[nodiscard]] summed<E> plus(summed<E> sum, E value) {
   if constexpr (std::is_integral_v<E>)  // wraps around
     return static_cast<E>(static_cast<std::make_unsigned_t<E>>(sum) +
                           static_cast<std::make_unsigned_t<E>>(value));
@@ -120,75 +128,110 @@ template <class E> [[nodiscard]] summed<E> add(summed<E> sum, E value) {
     return sum + static_cast<summed<E>>(value);
 }
 
-template <class E> void fill_zeros(E* out, const axis_run<1>& places, const axis_run<2>& inner) {
-  const i64 size = inner.size();
-  parallel_for(places.size(), std::max<i64>((1 << 15) / size, 1), [&](i64 begin, i64 end) {
-    i64* offsets = scratch<i64>(scratch_use::block_offsets, end - begin + size);
-    i64* inner_offsets = offsets + (end - begin);
-    places.offsets(0, begin, end - begin, offsets);
-    inner.offsets(0, 0, size, inner_offsets);
-    for (i64 i = 0; i < end - begin; ++i)
-      if (inner.contiguous(0))
-        std::fill_n(out + offsets[i], size, E{});
-      else
-        for (i64 j = 0; j < size; ++j) out[offsets[i] + inner_offsets[j]] = E{};
-  });
+// What is done with values of one element type.
+struct adding {
+  i64 size, sum_size;  // bytes
+  // to[to_offsets[i]] += from[from_offsets[i]], sums and elements, which do not overlap.
+  void (*add)(const void* from, const i64* from_offsets, void* to, const i64* to_offsets, i64 n,
+              bool side_by_side);
+  // Sums to elements.
+  void (*round)(const void* sums, void* to, const i64* to_offsets, i64 n);
+};
+
+template <class E>
+FLAME_NOINLINE void add_row(const void* row, const i64* from_offsets, void* sums, const i64* to_offsets,
+                            i64 n, bool side_by_side) {
+  const E* from = static_cast<const E*>(row);
+  summed<E>* to = static_cast<summed<E>*>(sums);
+  if (side_by_side) {
+    const E* __restrict a = from + from_offsets[0];
+    summed<E>* __restrict b = to + to_offsets[0];
+    for (i64 i = 0; i < n; ++i) b[i] = plus<E>(b[i], a[i]);
+  } else {
+    for (i64 i = 0; i < n; ++i) to[to_offsets[i]] = plus<E>(to[to_offsets[i]], from[from_offsets[i]]);
+  }
 }
 
-// to[i] += from[i], of arrays that do not overlap.
-template <class E> void add_row(const E* __restrict from, summed<E>* __restrict to, i64 n) {
-  for (i64 i = 0; i < n; ++i) to[i] = add<E>(to[i], from[i]);
+template <class E> FLAME_NOINLINE void round_row(const void* sums, void* to, const i64* to_offsets, i64 n) {
+  for (i64 i = 0; i < n; ++i)
+    static_cast<E*>(to)[to_offsets[i]] = static_cast<E>(static_cast<const summed<E>*>(sums)[i]);
+}
+
+template <class E>
+inline constexpr adding adding_of = {sizeof(E), sizeof(summed<E>), &add_row<E>, &round_row<E>};
+
+inline const adding& adding_for(dtype element) {
+  switch (element) {
+    case dtype::f32: return adding_of<float>;
+    case dtype::f64: return adding_of<double>;
+    case dtype::bf16: return adding_of<bf16>;
+    case dtype::f16: return adding_of<f16>;
+    case dtype::int32: return adding_of<i32>;
+    case dtype::int64: return adding_of<i64>;
+    case dtype::uint8: return adding_of<u8>;
+    default:
+      throw error(
+          std::string("scatter_add: the values are ").append(name_of(element)).append(", expected numbers"));
+  }
+}
+
+inline void fill_zeros(void* out, i64 size, const axis_run<1>& places, const axis_run<2>& inner) {
+  const i64 n = inner.size();
+  in_chunks(places.size(), std::max<i64>((1 << 15) / n, 1), [&](i64 begin, i64 end) {
+    i64* offsets = scratch<i64>(scratch_use::block_offsets, end - begin + n);
+    i64* inner_offsets = offsets + (end - begin);
+    places.offsets(0, begin, end - begin, offsets);
+    inner.offsets(0, 0, n, inner_offsets);
+    for (i64 i = 0; i < end - begin; ++i) {
+      char* to = static_cast<char*>(out) + offsets[i] * size;
+      if (inner.contiguous(0))
+        std::memset(to, 0, static_cast<std::size_t>(n * size));
+      else
+        for (i64 j = 0; j < n; ++j)
+          std::memset(to + inner_offsets[j] * size, 0, static_cast<std::size_t>(size));
+    }
+  });
 }
 
 // Every result is one sum in the order of the outer walk: cores share out the inner elements. Half types are
 // summed in f32, in memory of the thread's own.
-template <class E> void scatter_add(const indexing& x, const index_walk& walk, const i64* values, i64 count) {
-  using T = summed<E>;
-  constexpr i64 room = 1 << 22;
-  const axis_run<1>& places = walk.places;
-  const axis_run<2>& inner = walk.inner;
-  const i64 size = inner.size(), place_count = places.size();
-  const E* from = static_cast<const E*>(x.from);
-  E* out = static_cast<E*>(x.out);
-  if constexpr (std::is_same_v<E, T>) fill_zeros(out, places, inner);
-
+inline void scatter_add(const indexing& x, const adding& type, const index_walk& walk, const i64* values,
+                        i64 count) {
+  constexpr i64 room = 1 << 22, least_work = 1 << 16;
+  const i64 places = walk.places.size();
+  const bool converts = type.size != type.sum_size;
+  if (!converts) fill_zeros(x.out, type.size, walk.places, walk.inner);
   i64* outer_from = scratch<i64>(scratch_use::image_offsets, 2 * count);
   i64* outer_to = outer_from + count;
   walk.outer.offsets(0, 0, count, outer_from);
-  walk.outer.offsets(std::is_same_v<E, T> ? 2 : 3, 0, count, outer_to);
-  for (i64 i = 0; i < count; ++i) outer_to[i] += values[i] * (std::is_same_v<E, T> ? x.stride : 1);
+  walk.outer.offsets(converts ? 3 : 2, 0, count, outer_to);
+  for (i64 i = 0; i < count; ++i) outer_to[i] += values[i] * (converts ? 1 : x.stride);
 
-  i64 part = std::clamp<i64>((1 << 16) / std::max<i64>(count, 1), 64, 1 << 16);
-  if (!std::is_same_v<E, T>) part = std::clamp<i64>(room / place_count, 1, part);
-  parallel_for(size, part, [&](i64 begin, i64 end) {
+  i64 part = std::clamp<i64>(least_work / std::max<i64>(count, 1), 64, least_work);
+  if (converts) part = std::clamp<i64>(room / places, 1, part);
+  in_chunks(walk.inner.size(), part, [&](i64 begin, i64 end) {
     const i64 some = end - begin;
-    i64* inner_to = scratch<i64>(scratch_use::block_offsets, 2 * some + place_count);
-    i64 *inner_from = inner_to + some, *place_to = inner_from + some;
-    inner.offsets(0, begin, some, inner_to);
-    inner.offsets(1, begin, some, inner_from);
-    const bool side_by_side = consecutive(inner_from, some);
-    if constexpr (std::is_same_v<E, T>) {
-      const bool both = side_by_side && consecutive(inner_to, some);
-      for (i64 i = 0; i < count; ++i) {
-        const E* row = from + outer_from[i];
-        E* to = out + outer_to[i];
-        if (both)
-          add_row<E>(row + inner_from[0], to + inner_to[0], some);
-        else
-          for (i64 j = 0; j < some; ++j) to[inner_to[j]] = add<E>(to[inner_to[j]], row[inner_from[j]]);
-      }
-    } else {
-      T* sums = scratch<T>(scratch_use::block_sums, place_count * some);
-      std::fill_n(sums, place_count * some, T{});
-      for (i64 i = 0; i < count; ++i) {
-        const E* row = from + outer_from[i];
-        T* to = sums + outer_to[i] * some;
-        for (i64 j = 0; j < some; ++j) to[j] = add<E>(to[j], row[inner_from[j]]);
-      }
-      places.offsets(0, 0, place_count, place_to);
-      for (i64 i = 0; i < place_count; ++i)
-        for (i64 j = 0; j < some; ++j) out[place_to[i] + inner_to[j]] = static_cast<E>(sums[i * some + j]);
+    i64* inner_to = scratch<i64>(scratch_use::block_offsets, 3 * some + (converts ? places : 0));
+    i64 *inner_from = inner_to + some, *in_order = inner_from + some, *place_to = in_order + some;
+    walk.inner.offsets(0, begin, some, inner_to);
+    walk.inner.offsets(1, begin, some, inner_from);
+    const bool side_by_side = consecutive(inner_from, some) && (converts || consecutive(inner_to, some));
+    auto row = [&](i64 i) { return static_cast<const char*>(x.from) + outer_from[i] * type.size; };
+    if (!converts) {
+      for (i64 i = 0; i < count; ++i)
+        type.add(row(i), inner_from, static_cast<char*>(x.out) + outer_to[i] * type.size, inner_to, some,
+                 side_by_side);
+      return;
     }
+    char* sums = scratch<char>(scratch_use::block_sums, places * some * type.sum_size);
+    std::memset(sums, 0, static_cast<std::size_t>(places * some * type.sum_size));
+    for (i64 j = 0; j < some; ++j) in_order[j] = j;
+    for (i64 i = 0; i < count; ++i)
+      type.add(row(i), inner_from, sums + outer_to[i] * some * type.sum_size, in_order, some, side_by_side);
+    walk.places.offsets(0, 0, places, place_to);
+    for (i64 i = 0; i < places; ++i)
+      type.round(sums + i * some * type.sum_size, static_cast<char*>(x.out) + place_to[i] * type.size,
+                 inner_to, some);
   });
 }
 
@@ -202,12 +245,7 @@ inline void gather(const indexing& x) {
   if (count * walk.inner.size() == 0) return;
   i64* values = scratch<i64>(scratch_use::operand, count);
   algebra::read_index(x, "gather", walk, count, values);
-  switch (size_of(x.element)) {
-    case 1: return algebra::gather<u8>(x, walk, values, count);
-    case 2: return algebra::gather<u16>(x, walk, values, count);
-    case 4: return algebra::gather<u32>(x, walk, values, count);
-    default: return algebra::gather<u64>(x, walk, values, count);
-  }
+  algebra::gather(x, walk, values, count);
 }
 
 // out = zeros, then out[outer, index[outer], inner] += from[outer, inner] in the order of the outer axes,
@@ -215,19 +253,13 @@ inline void gather(const indexing& x) {
 // bf16 and f16 are summed in f32. Throws flame::error if an index is outside of the axis, or for elements
 // that are no numbers.
 inline void scatter_add(const indexing& x) {
+  const algebra::adding& type = algebra::adding_for(x.element);
   const algebra::index_walk walk(x);
   const i64 count = walk.outer.size();
   if (walk.places.size() * walk.inner.size() == 0) return;
   i64* values = scratch<i64>(scratch_use::operand, count);
   algebra::read_index(x, "scatter_add", walk, count, values);
-  switch (x.element) {
-    case dtype::int32: return algebra::scatter_add<i32>(x, walk, values, count);
-    case dtype::int64: return algebra::scatter_add<i64>(x, walk, values, count);
-    case dtype::uint8: return algebra::scatter_add<u8>(x, walk, values, count);
-    default:
-      for_floating("scatter_add", x.element,
-                   [&]<class E>(E) { algebra::scatter_add<E>(x, walk, values, count); });
-  }
+  algebra::scatter_add(x, type, walk, values, count);
 }
 
 }  // namespace flame::host::inline FLAME_HOST_ISA

@@ -10,26 +10,27 @@ namespace flame::host::inline FLAME_HOST_ISA {
 template <class E> using computed = std::conditional_t<std::is_same_v<E, double>, double, float>;
 
 // Columns cut into as few panels as they fit, of widths that differ by a vector at most.
-template <class T> struct panel_layout {
-  static constexpr int lanes = simd::lanes<T>;
-  i64 columns, vectors, count, narrow, wide;
+struct panel_layout {
+  i64 columns, lanes, vectors, count, narrow, wide;
 
-  explicit panel_layout(i64 n)
+  panel_layout(i64 n, i64 lanes_of_vector)
       : columns(n),
+        lanes(lanes_of_vector),
         vectors((n + lanes - 1) / lanes),
         count((vectors + tile_vectors - 1) / tile_vectors),
         narrow(count ? vectors / count : 0),
         wide(count ? vectors % count : 0) {}
 
   [[nodiscard]] i64 first(i64 i) const { return (i * narrow + (i < wide ? i : wide)) * lanes; }
-  [[nodiscard]] int vectors_of(i64 i) const { return static_cast<int>(narrow + (i < wide ? 1 : 0)); }
+  [[nodiscard]] i64 vectors_of(i64 i) const { return narrow + (i < wide ? 1 : 0); }
   [[nodiscard]] i64 width(i64 i) const { return vectors_of(i) * lanes; }
   [[nodiscard]] bool whole(i64 i) const { return first(i) + width(i) <= columns; }
   // Numbers that all panels of this depth take.
   [[nodiscard]] i64 packed_size(i64 depth) const { return vectors * lanes * depth; }
-  [[nodiscard]] panel<T> at(i64 i, const T* b, i64 stride) const {
+  [[nodiscard]] panel at(i64 i, const void* b, i64 stride) const {
     const i64 rest = columns - first(i) - (vectors_of(i) - 1) * lanes;
-    return {b, stride, first(i), vectors_of(i), static_cast<int>(rest < lanes ? rest : lanes)};
+    return {b, stride, first(i), static_cast<int>(vectors_of(i)),
+            static_cast<int>(rest < lanes ? rest : lanes)};
   }
 };
 
@@ -66,10 +67,14 @@ template <class V, class E> FLAME_INLINE void write_vector(E* to, V v, i64 n) {
   }
 }
 
-// x as a square matrix, transposed: log2 of its size times, rows are interleaved with those half the matrix
-// below.
-template <simd::any_vector V> FLAME_INLINE void transpose(V (&x)[simd::lane_count<V>]) {
+// The first `rows` rows of x transposed, a square matrix, `stride` numbers from one to the next. log2 of its
+// size times, x's rows are interleaved with those half the matrix below. One copy for each type of numbers:
+// it is long.
+template <simd::any_vector V>
+FLAME_NOINLINE void store_transposed(V (&x)[simd::lane_count<V>], simd::element_of<V>* to, i64 stride,
+                                     i64 rows) {
   constexpr int n = simd::lane_count<V>;
+#pragma GCC unroll 4
   for (int stage = 1; stage < n; stage *= 2) {
     V y[n];
 #pragma GCC unroll 16
@@ -84,9 +89,12 @@ template <simd::any_vector V> FLAME_INLINE void transpose(V (&x)[simd::lane_coun
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) x[i] = y[i];
   }
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i)
+    if (i < rows) simd::store<V>(to + i * stride, x[i]);
 }
 
-[[nodiscard]] inline bool consecutive(const i64* offsets, i64 n) {
+[[nodiscard]] FLAME_NOINLINE inline bool consecutive(const i64* offsets, i64 n) {
   bool all = true;
   for (i64 i = 1; i < n; ++i) all &= offsets[i] - offsets[i - 1] == 1;
   return all;
@@ -95,8 +103,10 @@ template <simd::any_vector V> FLAME_INLINE void transpose(V (&x)[simd::lane_coun
 // Panel i of the matrix b[rows[p] + columns[j]], p < depth, to `to`: its rows one after another, zeros where
 // columns are missing.
 template <class T, class E>
-FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const E* b, const i64* rows,
-                         const i64* columns, T* to) {
+FLAME_NOINLINE void pack(const panel_layout& layout, i64 i, i64 depth, const void* matrix, const i64* rows,
+                         const i64* columns, void* packed) {
+  const E* b = static_cast<const E*>(matrix);
+  T* to = static_cast<T*>(packed);
   using V = simd::vec<T>;
   constexpr i64 lanes = simd::lanes<T>;
   const i64 width = layout.width(i), first = layout.first(i);
@@ -110,17 +120,9 @@ FLAME_NOINLINE void pack(const panel_layout<T>& layout, i64 i, i64 depth, const 
     for (i64 p = 0; p < depth; p += lanes)
       for (i64 j = 0; j < width; j += lanes) {
         V x[lanes];
-#pragma GCC unroll 16
         for (i64 l = 0; l < lanes; ++l)
           x[l] = j + l < valid ? read_vector<V>(b + rows[p] + columns[j + l], depth - p) : V{};
-        transpose<V>(x);
-        T* at = to + p * width + j;
-        if (depth - p >= lanes) {
-#pragma GCC unroll 16
-          for (i64 l = 0; l < lanes; ++l) simd::store<V>(at + l * width, x[l]);
-        } else {
-          for (i64 l = 0; l < depth - p; ++l) simd::store<V>(at + l * width, x[l]);
-        }
+        store_transposed<V>(x, to + p * width + j, width, depth - p);
       }
   } else {
     for (i64 p = 0; p < depth; ++p, to += width)

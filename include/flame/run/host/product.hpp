@@ -1,24 +1,27 @@
 // A product of matrices and its parts: how it is cut for the cores, and what works on one part.
 #pragma once
 #include <algorithm>
+#include <cstring>
 #include <flame/run/host/axis_run.hpp>
-#include <flame/run/host/pack.hpp>
+#include <flame/run/host/kernels.hpp>
 #include <flame/run/host/scratch.hpp>
+#include <flame/run/host/tasks.hpp>
 
 namespace flame::host::inline FLAME_HOST_ISA {
 
 // C(i, j) (+)= sum over p of A(i, p) B(p, j): i walks m, j walks n, p walks k.
-template <class E> struct product {
-  const E* a = nullptr;
-  const E* b = nullptr;
-  E* c = nullptr;
+struct product {
+  const kernels* type = nullptr;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* c = nullptr;
   axis_run<2> m, n, k;  // strides in c and a, in c and b, in a and b
   bool accumulate = false;
 };
 
 // Makes the columns what is read and written in vectors: of C's rows and columns, what lies side by side and
 // is longer. True if rows and columns, and with them a and b, have changed places.
-template <class E> bool orient(product<E>& x) {
+inline bool orient(product& x) {
   x.m.collapse(), x.n.collapse(), x.k.collapse();
   const bool rows = x.m.contiguous(0), columns = x.n.contiguous(0);
   if (columns ? !rows || x.n.size() >= x.m.size() : !rows && x.n.size() > 1) return false;
@@ -36,6 +39,18 @@ namespace algebra {
   return ceil_div(ceil_div(n, ceil_div(n, most)), unit) * unit;
 }
 
+// `count` elements of `size` bytes further.
+[[nodiscard]] inline const void* further(const void* p, i64 count, i64 size) {
+  return static_cast<const char*>(p) + count * size;
+}
+[[nodiscard]] inline void* further(void* p, i64 count, i64 size) {
+  return static_cast<char*>(p) + count * size;
+}
+
+[[nodiscard]] inline void* sum_scratch(scratch_use use, const kernels& type, i64 count) {
+  return scratch<char>(use, count * type.sum_size);
+}
+
 // Where the panels of B come from.
 enum class panel_source : u8 {
   in_place,  // B as it lies, but for a last panel that is not full
@@ -50,18 +65,15 @@ struct product_cut {
   panel_source source = panel_source::own;
 };
 
-template <class E> panel_source source_of_panels(const product<E>& x) {
-  if constexpr (std::is_same_v<E, computed<E>>) {
-    // Packing costs as much as some ten rows of A; rows of B that lie far apart share few sets of the caches.
-    const i64 stride = x.k.rank ? std::abs(x.k.strides[1][0]) * static_cast<i64>(sizeof(E)) : 0,
-              m = x.m.size();
-    if (x.n.contiguous(1) && x.k.rank <= 1 && (m <= 2 * tile_rows || stride < (m <= 128 ? 2048 : 1024)))
-      return panel_source::in_place;
-  }
-  return panel_source::own;
+inline panel_source source_of_panels(const product& x) {
+  // Packing costs as much as some ten rows of A; rows of B that lie far apart share few sets of the caches.
+  const i64 stride = x.k.rank ? std::abs(x.k.strides[1][0]) * x.type->size : 0, m = x.m.size();
+  const bool near = m <= 2 * tile_rows || stride < (m <= 128 ? 2048 : 1024);
+  return !x.type->converts && x.n.contiguous(1) && x.k.rank <= 1 && near ? panel_source::in_place
+                                                                         : panel_source::own;
 }
 
-template <class E> product_cut cut(const product<E>& x, const panel_layout<computed<E>>& layout) {
+inline product_cut cut(const product& x, const panel_layout& layout) {
   // Enough tasks for many cores, none so small that starting it tells: bench/host_contract.cpp shows what
   // they cost.
   constexpr i64 wanted_tasks = 16, task_work = 2 << 20, least_work = 1 << 18, block = 96;
@@ -85,12 +97,25 @@ template <class E> product_cut cut(const product<E>& x, const panel_layout<compu
   return by;
 }
 
-// Works on a range of rows and of panels, over one block of p after another.
-template <class E> class block_worker {
- public:
-  using T = computed<E>;
+// One row of A, and the sum's numbers side by side in A and B: packing B would cost more than multiplying it.
+inline bool wants_dots(const product& x) {
+  return !x.type->converts && x.m.size() == 1 && x.k.rank == 1 && x.k.contiguous(0) && x.k.contiguous(1) &&
+         x.k.size() >= 2 * x.type->lanes && !(x.n.rank && x.n.contiguous(1));
+}
 
-  block_worker(const product<E>& x, const panel_layout<T>& layout, panel_source source, i64 row, i64 rows,
+// Columns [begin, begin + count) of C, as dot products.
+inline void run_dots(const product& x, i64 begin, i64 count) {
+  i64* columns = scratch<i64>(scratch_use::block_offsets, 2 * count);
+  i64* results = columns + count;
+  x.n.offsets(1, begin, count, columns);
+  x.n.offsets(0, begin, count, results);
+  x.type->dots(x.k.size(), x.a, x.b, columns, count, x.c, results, x.accumulate);
+}
+
+// Works on a range of rows and of panels, over one block of p after another.
+class block_worker {
+ public:
+  block_worker(const product& x, const panel_layout& layout, panel_source source, i64 row, i64 rows,
                i64 first, i64 count)
       : x_(x), layout_(layout), source_(source), first_(first), count_(count), rows_(rows) {
     const i64 n = x.n.size();
@@ -98,7 +123,7 @@ template <class E> class block_worker {
     c_rows_ = a_rows_ + rows, number_rows_ = c_rows_ + rows, a_columns_ = number_rows_ + rows;
     number_columns_ = a_columns_ + depth_block, b_rows_ = number_columns_ + depth_block;
     b_columns_ = b_rows_ + depth_block;
-    panels_ = scratch<panel<T>>(scratch_use::block_panels, count);
+    panels_ = scratch<panel>(scratch_use::block_panels, count);
     x.m.offsets(1, row, rows, a_rows_);
     if (source != panel_source::shared) x.n.offsets(1, 0, n, b_columns_);
   }
@@ -116,91 +141,80 @@ template <class E> class block_worker {
   }
 
   // Panels that were packed before, of all columns from panel `first` on.
-  void take_panels(const T* packed, i64 first) {
-    for (i64 i = first_; i < first_ + count_; ++i)
-      panels_[i - first_] =
-          layout_.at(i, packed + (layout_.first(i) - layout_.first(first)) * depth_, layout_.width(i));
+  void take_panels(const void* packed, i64 first) {
+    for (i64 i = first_; i < first_ + count_; ++i) {
+      const i64 begin = (layout_.first(i) - layout_.first(first)) * depth_;
+      panels_[i - first_] = layout_.at(i, further(packed, begin, x_.type->sum_size), layout_.width(i));
+    }
   }
 
-  void make_panels(const E* b) {
+  void make_panels(const void* b) {
+    const kernels& type = *x_.type;
     const i64 past = first_ + count_;
-    T* packed = nullptr;
+    void* packed = nullptr;
     for (i64 i = first_; i < past; ++i) {
-      if constexpr (std::is_same_v<E, T>)
-        if (source_ == panel_source::in_place && layout_.whole(i)) {
-          panels_[i - first_] = layout_.at(i, b + b_rows_[0] + b_columns_[layout_.first(i)],
-                                           x_.k.rank ? x_.k.strides[1][0] : 0);
-          continue;
-        }
+      if (source_ == panel_source::in_place && layout_.whole(i)) {
+        const i64 begin = b_rows_[0] + b_columns_[layout_.first(i)];
+        panels_[i - first_] = layout_.at(i, further(b, begin, type.size), x_.k.rank ? x_.k.strides[1][0] : 0);
+        continue;
+      }
       if (!packed)
-        packed = scratch<T>(scratch_use::block_packed, (past - i) * depth_ * tile_vectors * layout_.lanes);
-      pack(layout_, i, depth_, b, b_rows_, b_columns_, packed);
+        packed =
+            sum_scratch(scratch_use::block_packed, type, (past - i) * depth_ * tile_vectors * layout_.lanes);
+      type.pack(layout_, i, depth_, b, b_rows_, b_columns_, packed);
       panels_[i - first_] = layout_.at(i, packed, layout_.width(i));
-      packed += depth_ * layout_.width(i);
+      packed = further(packed, depth_ * layout_.width(i), type.sum_size);
     }
   }
 
-  void run(const E* a, T* c, bool add) {
-    if constexpr (std::is_same_v<E, T>) {
-      sweep(depth_, a, a_rows_, rows_, a_columns_, panels_, count_, c, c_rows_, add);
-    } else {
-      T* numbers = scratch<T>(scratch_use::block_numbers, rows_ * depth_);
-      const bool side_by_side = consecutive(a_columns_, depth_);
-      for (i64 p = 0; p < depth_; ++p) number_columns_[p] = p;
-      for (i64 i = 0; i < rows_; ++i) {
-        number_rows_[i] = i * depth_;
-        const E* from = a + a_rows_[i];
-        if (side_by_side)
-          array::convert<T, E>(from + a_columns_[0], numbers + i * depth_, depth_);
-        else
-          for (i64 p = 0; p < depth_; ++p) numbers[i * depth_ + p] = static_cast<T>(from[a_columns_[p]]);
-      }
-      sweep(depth_, numbers, number_rows_, rows_, number_columns_, panels_, count_, c, c_rows_, add);
+  void run(const void* a, void* c, bool add) {
+    const kernels& type = *x_.type;
+    if (!type.converts) {
+      type.sweep(depth_, a, a_rows_, rows_, a_columns_, panels_, count_, c, c_rows_, add);
+      return;
     }
+    void* numbers = sum_scratch(scratch_use::block_numbers, type, rows_ * depth_);
+    for (i64 p = 0; p < depth_; ++p) number_columns_[p] = p;
+    for (i64 i = 0; i < rows_; ++i) {
+      number_rows_[i] = i * depth_;
+      type.widen(further(a, a_rows_[i], type.size), a_columns_, depth_,
+                 further(numbers, i * depth_, type.sum_size));
+    }
+    type.sweep(depth_, numbers, number_rows_, rows_, number_columns_, panels_, count_, c, c_rows_, add);
   }
 
  private:
-  const product<E>& x_;
-  const panel_layout<T>& layout_;
+  const product& x_;
+  const panel_layout& layout_;
   panel_source source_;
   i64 first_, count_, rows_, depth_ = 0;
   i64 *a_rows_, *c_rows_, *number_rows_, *a_columns_, *number_columns_, *b_rows_, *b_columns_;
-  panel<T>* panels_;
+  panel* panels_;
 };
+
+// Whether sums can be kept in C itself.
+inline bool adds_in_place(const product& x) { return !x.type->converts && x.n.contiguous(0); }
 
 // Rows [row, row + rows) of C from as many rows of `splits` matrices of sums, `apart` numbers from one to the
 // next.
-template <class E>
-void finish(const product<E>& x, E* c, i64 row, i64 rows, computed<E>* sums, i64 splits, i64 apart) {
-  using T = computed<E>;
+inline void finish_rows(const product& x, void* c, i64 row, i64 rows, void* sums, i64 splits, i64 apart) {
   const i64 n = x.n.size();
   i64* c_rows = scratch<i64>(scratch_use::finish_offsets, rows + n);
   i64* c_columns = c_rows + rows;
   x.m.offsets(0, row, rows, c_rows);
   x.n.offsets(0, 0, n, c_columns);
-  for (i64 i = 0; i < rows; ++i, sums += n) {
-    for (i64 s = 1; s < splits; ++s)
-      for (i64 j = 0; j < n; ++j) sums[j] += sums[s * apart + j];
-    E* to = c + c_rows[i];
-    if (x.accumulate)
-      for (i64 j = 0; j < n; ++j) sums[j] += static_cast<T>(to[c_columns[j]]);
-    if (x.n.contiguous(0))
-      array::convert<E, T>(sums, to, n);
-    else
-      for (i64 j = 0; j < n; ++j) to[c_columns[j]] = static_cast<E>(sums[j]);
-  }
+  for (i64 i = 0; i < rows; ++i)
+    x.type->finish(further(sums, i * n, x.type->sum_size), splits, apart, x.accumulate, c_columns, n,
+                   further(c, c_rows[i], x.type->size));
 }
 
-// Whether sums can be kept in C itself.
-template <class E> bool adds_in_place(const product<E>& x) {
-  return std::is_same_v<E, computed<E>> && x.n.contiguous(0);
-}
-
-template <class E> computed<E>* as_sums(E* c) {
-  if constexpr (std::is_same_v<E, computed<E>>)
-    return c;
-  else
-    return nullptr;
+// C without anything to sum over: zeros, or as it was.
+inline void clear(const product& x) {
+  if (x.accumulate) return;
+  const i64 m = x.m.size(), n = x.n.size();
+  void* zeros = sum_scratch(scratch_use::block_sums, *x.type, n);
+  std::memset(zeros, 0, static_cast<std::size_t>(n * x.type->sum_size));
+  for (i64 i = 0; i < m; ++i) finish_rows(x, x.c, i, 1, zeros, 1, 0);
 }
 
 }  // namespace algebra

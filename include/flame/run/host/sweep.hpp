@@ -23,8 +23,8 @@ inline constexpr int tile_vectors = 3;
 inline constexpr i64 depth_block = 256;
 
 // Columns [first, first + width) of B and C.
-template <class T> struct panel {
-  const T* b = nullptr;  // B(p, first), then B(p + 1, first) `stride` further
+struct panel {
+  const void* b = nullptr;  // B(p, first), then B(p + 1, first) `stride` further
   i64 stride = 0;
   i64 first = 0;
   int vectors = 0;  // that hold the columns
@@ -34,8 +34,8 @@ template <class T> struct panel {
 namespace algebra {
 
 template <class T, int Rows, int Vectors>
-FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_columns,
-                         const panel<T>& columns, T* c, const i64* c_rows, int rows, bool add) {
+FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_columns, const panel& columns,
+                         T* c, const i64* c_rows, int rows, bool add) {
   using V = simd::vec<T>;
   constexpr int lanes = simd::lanes<T>;
   const T* row[Rows];
@@ -47,7 +47,7 @@ FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_
 #pragma GCC unroll 8
     for (int j = 0; j < Vectors; ++j) sums[i][j] = V{};
 
-  const T* b = columns.b;
+  const T* b = static_cast<const T*>(columns.b);
   const i64 stride = columns.stride;
   for (i64 p = 0; p < depth; ++p, b += stride) {
     const i64 offset = a_columns[p];
@@ -79,7 +79,7 @@ FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_
 }
 
 template <class T>
-using tile_function = void (*)(i64, const T*, const i64*, const i64*, const panel<T>&, T*, const i64*, int,
+using tile_function = void (*)(i64, const T*, const i64*, const i64*, const panel&, T*, const i64*, int,
                                bool);
 
 template <class T, int Rows>
@@ -91,8 +91,8 @@ inline constexpr tile_function<T> tiles_of[tile_vectors] = {&tile<T, Rows, 1>, &
 // Multiplies `rows` rows by `count` panels over `depth`, storing to C or adding to it: C(i, j) is c[c_rows[i]
 // + j].
 template <class T>
-void sweep(i64 depth, const T* a, const i64* a_rows, i64 rows, const i64* a_columns, const panel<T>* panels,
-           i64 count, T* c, const i64* c_rows, bool add) {
+FLAME_NOINLINE void sweep(i64 depth, const void* a, const i64* a_rows, i64 rows, const i64* a_columns,
+                          const panel* panels, i64 count, void* c, const i64* c_rows, bool add) {
   constexpr i64 cache =
       192 * 1024 / static_cast<i64>(sizeof(T));  // numbers of B that are kept while A passes by
   for (i64 first = 0, past; first < count; first = past) {
@@ -105,7 +105,8 @@ void sweep(i64 depth, const T* a, const i64* a_rows, i64 rows, const i64* a_colu
                                                : some <= 4 ? algebra::tiles_of<T, 4>
                                                            : algebra::tiles_of<T, tile_rows>;
       for (i64 j = first; j < past; ++j)
-        tiles[panels[j].vectors - 1](depth, a, a_rows + i, a_columns, panels[j], c, c_rows + i, some, add);
+        tiles[panels[j].vectors - 1](depth, static_cast<const T*>(a), a_rows + i, a_columns, panels[j],
+                                     static_cast<T*>(c), c_rows + i, some, add);
     }
   }
 }
