@@ -3,7 +3,10 @@
 #include <flame/io/safetensors.hpp>
 #include <flame/nn/model.hpp>
 
+#include <algorithm>
+#include <list>
 #include <map>
+#include <set>
 
 namespace flame {
 
@@ -11,7 +14,7 @@ namespace detail {
 
 // Convolution weights are [out, row, column, in] in memory and [out, in, row, column] in files.
 inline bool is_convolution(const weight& w) {
-  return w.leaf->type.rank - w.leaf->type.stack == 4 && w.axis_names.size() == 4 && w.axis_names[1] == text("tap_row");
+  return w.axis_names.size() == 4 && w.axis_names[1] == text("tap_row");
 }
 template <class Element>
 std::vector<Element> reordered(const std::vector<i64>& shape, const Element* from, bool to_file) {
@@ -32,91 +35,121 @@ inline std::string shape_text(const std::vector<i64>& shape) {
   for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
   return s + "]";
 }
+inline std::vector<i64> file_shape(const weight& w) {
+  if (!is_convolution(w)) return w.extents;
+  return {w.extents[0], w.extents[3], w.extents[1], w.extents[2]};
+}
+
+template <class Select>
+bool in_checkpoint(const weight& w) {
+  return !w.is_idle() && Select::has(text(w.path.c_str()), text(w.leaf_name.c_str()));
+}
+
+// Tensors laid out as weights are, gathered for one file.
+class checkpoint_writer {
+ public:
+  // The values must live until `write`.
+  template <class Element>
+  void add(const std::string& name, const weight& w, std::span<Element> values) {
+    safetensors::tensor_entry e;
+    e.name = name;
+    e.dtype = safetensors::from_flame(dtype_of<std::remove_const_t<Element>>);
+    e.shape = file_shape(w);
+    e.data = reinterpret_cast<const std::byte*>(values.data());
+    e.bytes = values.size_bytes();
+    if (is_convolution(w)) {
+      const auto turned = reordered<std::remove_const_t<Element>>(w.extents, values.data(), true);
+      kept_.emplace_back(reinterpret_cast<const std::byte*>(turned.data()),
+                         reinterpret_cast<const std::byte*>(turned.data() + turned.size()));
+      e.data = kept_.back().data();
+    }
+    entries_.push_back(std::move(e));
+  }
+  void write(const std::string& path, const std::map<std::string, std::string>& metadata) const {
+    safetensors::metadata_map more(metadata.begin(), metadata.end());
+    more.emplace("format", "pt");
+    safetensors::write(path, entries_, more);
+  }
+
+ private:
+  std::vector<safetensors::tensor_entry> entries_;
+  std::list<std::vector<std::byte>> kept_;
+};
+
+// A file whose tensors are first all checked, then read.
+class checkpoint_reader {
+ public:
+  explicit checkpoint_reader(const std::string& path) : path_(path), file_(path) {}
+
+  void expect(const std::string& name, const weight& w) {
+    const safetensors::tensor_entry* e = file_.find(name);
+    if (!e) refuse("has no tensor " + name);
+    if (e->shape != file_shape(w))
+      refuse("tensor " + name + " has shape " + shape_text(e->shape) + ", the model's is " + shape_text(file_shape(w)));
+    const std::optional<dtype> d = safetensors::to_flame(e->dtype);
+    if (!d || !is_floating(*d))
+      refuse("tensor " + name + " has element type " + std::string(safetensors::name_of(e->dtype)) +
+             ", expected a floating one");
+    expected_.insert(name);
+  }
+  void refuse_others(const std::string& prefix) const {
+    for (const safetensors::tensor_entry& e : file_.entries())
+      if (e.name.starts_with(prefix) && !expected_.contains(e.name))
+        refuse("has a tensor " + e.name + " that the model does not have");
+  }
+  template <class Element>
+  void read(const std::string& name, const weight& w, std::span<Element> to) const {
+    const safetensors::tensor_entry& e = file_.at(name);
+    std::vector<Element> values(to.size());
+    auto take = [&]<class From>(From) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        From f;
+        std::memcpy(&f, e.data + i * sizeof(From), sizeof(From));
+        values[i] = element_cast<Element>(f);
+      }
+    };
+    switch (*safetensors::to_flame(e.dtype)) {
+      case dtype::f64: take(f64{}); break;
+      case dtype::bf16: take(bf16{}); break;
+      case dtype::f16: take(f16{}); break;
+      default: take(f32{}); break;
+    }
+    if (is_convolution(w)) values = reordered<Element>(w.extents, values.data(), false);
+    std::ranges::copy(values, to.begin());
+  }
+  [[nodiscard]] const safetensors::metadata_map& metadata() const { return file_.metadata(); }
+  [[noreturn]] void refuse(const std::string& why) const { throw error("flame::load: " + path_ + ": " + why); }
+
+ private:
+  std::string path_;
+  safetensors::reader file_;
+  std::set<std::string> expected_;
+};
 
 }  // namespace detail
 
-// Writes every parameter and state, atomically: on any error the file that was there stays whole.
-template <class Model>
-void save(const std::string& path, const Model& m, const std::map<std::string, std::string>& metadata = {}) {
-  using E = typename Model::element_type;
-  std::vector<safetensors::tensor_entry> entries;
-  std::vector<std::vector<E>> kept;
-  kept.reserve(m.weights().size());
-  for (const weight& w : m.weights()) {
-    safetensors::tensor_entry e;
-    e.name = w.path;
-    e.dtype = safetensors::from_flame(dtype_of<E>);
-    std::span<E> values = m.values(w);
-    e.shape = w.extents;
-    e.data = reinterpret_cast<const std::byte*>(values.data());
-    e.bytes = values.size() * sizeof(E);
-    if (detail::is_convolution(w)) {
-      e.shape = {w.extents[0], w.extents[3], w.extents[1], w.extents[2]};
-      kept.push_back(detail::reordered<E>(w.extents, values.data(), true));
-      e.data = reinterpret_cast<const std::byte*>(kept.back().data());
-    }
-    entries.push_back(std::move(e));
-  }
-  safetensors::metadata_map more(metadata.begin(), metadata.end());
-  more.emplace("format", "pt");
-  safetensors::write(path, entries, more);
+// Writes every parameter and state, or those that Select chooses (save<all_adapters>), atomically: on any error the file
+// that was there stays whole. Adapters of rank 0 are not written.
+template <class Select = all_parameters, class Backend, class Element>
+void save(const std::string& path, const model_weights<Backend, Element>& m,
+          const std::map<std::string, std::string>& metadata = {}) {
+  detail::checkpoint_writer writer;
+  for (const weight& w : m.weights())
+    if (detail::in_checkpoint<Select>(w)) writer.add(w.path, w, m.values(w));
+  writer.write(path, metadata);
 }
 
-// Reads every parameter and state; f32, f64, bf16 and f16 in the file become the model's element type. Throws
-// flame::error if a path is missing, one is left over, or a shape is another; the model is unchanged then.
-// prefix: what stands before every path in the file.
-template <class Model>
-void load(const std::string& path, Model& m, const std::string& prefix = "") {
-  using E = typename Model::element_type;
-  safetensors::reader file(path);
-  std::vector<std::pair<const weight*, const safetensors::tensor_entry*>> found;
-  for (const weight& w : m.weights()) {
-    const safetensors::tensor_entry* e = file.find(prefix + w.path);
-    if (!e) throw error("flame::load: " + path + " has no tensor " + prefix + w.path);
-    std::vector<i64> expected = w.extents;
-    if (detail::is_convolution(w)) expected = {w.extents[0], w.extents[3], w.extents[1], w.extents[2]};
-    if (e->shape != expected)
-      throw error("flame::load: " + path + ": tensor " + e->name + " has shape " + detail::shape_text(e->shape) +
-                  ", the model's is " + detail::shape_text(expected));
-    std::optional<dtype> d = safetensors::to_flame(e->dtype);
-    if (!d || !is_floating(*d))
-      throw error("flame::load: " + path + ": tensor " + e->name + " has element type " +
-                  std::string(safetensors::name_of(e->dtype)) + ", expected a floating one");
-    found.emplace_back(&w, e);
-  }
-  std::size_t with_prefix = 0;
-  for (const safetensors::tensor_entry& e : file.entries()) with_prefix += e.name.starts_with(prefix) ? 1 : 0;
-  if (with_prefix != found.size())
-    for (const safetensors::tensor_entry& e : file.entries()) {
-      bool used = false;
-      for (const auto& [w, f] : found) used = used || f == &e;
-      if (!used && e.name.starts_with(prefix))
-        throw error("flame::load: " + path + " has a tensor " + e.name + " that the model does not have");
-    }
-  for (const auto& [w, e] : found) {
-    std::span<E> to = m.values(*w);
-    std::vector<E> values(to.size());
-    auto read = [&]<class From>(From) {
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        From f;
-        std::memcpy(&f, e->data + i * sizeof(From), sizeof(From));
-        if constexpr (std::is_same_v<From, E>)
-          values[i] = f;
-        else if constexpr (std::is_same_v<E, bf16> || std::is_same_v<E, f16>)
-          values[i] = E(static_cast<float>(f));
-        else
-          values[i] = static_cast<E>(f);
-      }
-    };
-    switch (*safetensors::to_flame(e->dtype)) {
-      case dtype::f64: read(double{}); break;
-      case dtype::bf16: read(bf16{}); break;
-      case dtype::f16: read(f16{}); break;
-      default: read(float{}); break;
-    }
-    if (detail::is_convolution(*w)) values = detail::reordered<E>(w->extents, values.data(), false);
-    std::copy(values.begin(), values.end(), to.begin());
-  }
+// Reads what save writes; f32, f64, bf16 and f16 in the file become the model's element type. Throws flame::error if a
+// path is missing, one is left over, or a shape is another; the model is unchanged then. prefix: what stands before every
+// path in the file; what begins otherwise is passed over.
+template <class Select = all_parameters, class Backend, class Element>
+void load(const std::string& path, const model_weights<Backend, Element>& m, const std::string& prefix = "") {
+  detail::checkpoint_reader reader(path);
+  for (const weight& w : m.weights())
+    if (detail::in_checkpoint<Select>(w)) reader.expect(prefix + w.path, w);
+  reader.refuse_others(prefix);
+  for (const weight& w : m.weights())
+    if (detail::in_checkpoint<Select>(w)) reader.read(prefix + w.path, w, m.values(w));
 }
 
 }  // namespace flame

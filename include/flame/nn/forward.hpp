@@ -47,14 +47,21 @@ class model_function {
     using trace = detail::trace<on, typename T::held_shape...>;
     constexpr const function_info* f = &frozen<trace>::info;
     static thread_local program_cache cache(*f);
-    std::vector<bound_value> in{bound_value(a.view())...};
-    for (int i = static_cast<int>(sizeof...(T)); i < f->leaf_count; ++i)
-      in.push_back(model_.bind(f->leaves[i], model_.flat().data()));
-    return detail::run_cached<backend>(cache, in, typename trace::results{});
+    if (bound_ != f) {  // parameters stay where they are
+      bound_ = f;
+      in_.resize(sizeof...(T));
+      for (int i = static_cast<int>(sizeof...(T)); i < f->leaf_count; ++i)
+        in_.push_back(model_.bind(f->leaves[i], model_.flat().data()));
+    }
+    std::size_t i = 0;
+    ((in_[i++].one = a.view()), ...);
+    return detail::run_cached<backend>(cache, in_, typename trace::results{});
   }
 
  private:
   Model model_;
+  const function_info* bound_ = nullptr;
+  std::vector<bound_value> in_;
 };
 template <class Model, class Fn>
 model_function<Model, Fn> forward(const Model& m, Fn) {

@@ -4,9 +4,9 @@
 
 namespace flame::initial {
 
-enum class kind : unsigned char { zeros, ones, uniform, normal };
+enum class kind : unsigned char { zeros, ones, uniform, normal, constant };
 
-// What a rule comes to, once the extents are known: uniform in [-scale, scale], or normal with deviation scale.
+// What a rule comes to, once the extents are known: uniform in [-scale, scale], normal with deviation scale, or scale.
 struct rule {
   initial::kind kind = initial::kind::zeros;
   double scale = 0;

@@ -39,7 +39,8 @@ inline constexpr bool adapts = [] {
 }  // namespace detail
 
 // linear(x) = x W^T + b, with weight [out, in] and bias [out] as in PyTorch's files. Where the model's mode adapts this
-// member, + scale (x A^T) B^T with A [rank, in] and B [out, rank] (Hu et al. 2021).
+// member, + scale (x A^T) B^T with A [rank, in] and B [out, rank] (Hu et al. 2021); scale = alpha / rank is no
+// parameter but kept with them.
 // Init: of weight and bias; void for PyTorch's.
 template <class Place, const auto& In, const auto& Out, bool Bias = true, class Init = void>
 struct linear {
@@ -58,13 +59,13 @@ struct linear {
       (optional<Bias, "bias", begin, Out>, bias),
       (optional<adapted, "lora_A", fan, detail::axis_object<rank>, detail::axis_object<weight_in>>, lora_A),
       (optional<adapted, "lora_B", initial::zeros, Out, detail::axis_object<rank>>, lora_B),
-      (optional<adapted, "lora_scale", initial::ones>, lora_scale));
+      (std::conditional_t<adapted, state<Place, "lora_scale", initial::ones>, absent>, lora_scale));
 
   constexpr auto operator()(const auto& x) const {
     auto y = add_bias(matmul(renamed(x), weight, weight_in{}));
     if constexpr (adapted) {
       auto low = matmul(matmul(renamed(x), lora_A, weight_in{}), lora_B, rank{});
-      return y + low * stop_gradient(lora_scale);
+      return y + low * lora_scale;
     } else {
       return y;
     }

@@ -1,6 +1,7 @@
 // Where a model's parameters live: the one template argument that turns a model into symbols, weights or gradients.
 #pragma once
 #include <flame/expr/function.hpp>
+#include <flame/nn/pattern.hpp>
 
 namespace flame {
 
@@ -35,11 +36,13 @@ struct symbol : operand {
 };
 }  // namespace detail
 
-// Parameters as leaves: how a model is traced. Training says whether dropout drops and norms use the batch.
-template <class Element = f32, bool Training = true>
+// Parameters as leaves: how a model is traced. Training says whether dropout drops and norms use the batch, Adapters
+// which members can be adapted.
+template <class Element = f32, bool Training = true, class Adapters = no_adapters>
 struct symbols {
   using element_type = Element;
   static constexpr bool training = Training;
+  static constexpr bool adapts(text path) { return Adapters::has(path); }
   template <fixed_string Path, class Init, class... Axes>
   using parameter = detail::symbol<leaf_kind::parameter, Element, Path, Init, Axes...>;
   template <fixed_string Path, class Init, class... Axes>

@@ -1,41 +1,18 @@
 // The gradient of a traced function with respect to some of its leaves, as a function.
 #pragma once
 #include <flame/expr/gradient.hpp>
+#include <flame/nn/pattern.hpp>
 
 namespace flame {
 
-// Which parameters are trained, by path: `all_parameters`, or a pattern with * for any text, trainable<"*.lora_A", ...>.
-[[nodiscard]] constexpr bool matches(text pattern, text t) {
-  int p = 0, i = 0, star = -1, mark = 0;
-  while (i < t.size) {
-    if (p < pattern.size && pattern[p] == '*') {
-      star = p++, mark = i;
-    } else if (p < pattern.size && pattern[p] == t[i]) {
-      ++p, ++i;
-    } else if (star >= 0) {
-      p = star + 1, i = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size && pattern[p] == '*') ++p;
-  return p == pattern.size;
-}
-
-template <fixed_string... Patterns>
-struct trainable {
-  static constexpr bool has(text name) { return (matches(text(Patterns.chars, length(Patterns)), name) || ...); }
-};
-using all_parameters = trainable<"*">;
-
 namespace detail {
 
-// The leaves of F to differentiate: its parameters that Select names.
+// The leaves of F to differentiate: its parameters that Select may choose.
 template <const function_info* F, class Select>
 constexpr mask select_parameters() {
   mask m;
   for (int i = 0; i < F->leaf_count; ++i)
-    if (F->leaves[i]->kind == leaf_kind::parameter && Select::has(F->leaves[i]->name)) m.add(i);
+    if (F->leaves[i]->kind == leaf_kind::parameter && Select::may_have(F->leaves[i]->name)) m.add(i);
   return m;
 }
 
