@@ -20,7 +20,7 @@ namespace flame::laws {
 // From where the values of a leaf come. They are spread evenly, in random order, and 0.02 or more from every multiple
 // of one half, so that finite differences see no tie and no kink.
 struct domain {
-  double low = -2, high = 2;
+  double low = -1.6, high = 2.3;
   const axis_info* below = nullptr;  // integers: an index into this axis
 };
 inline constexpr domain positive{0.3, 3};

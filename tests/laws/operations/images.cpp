@@ -68,7 +68,7 @@ LAW(conv2d_groups_stride, (conv2d<conv_options{.stride = 2, .dilation = 2, .grou
 LAW(conv2d_depthwise, (conv2d<conv_options{.padding = 1, .groups = 4}>(x4, depth)), .linear = true, .empty = false, .padded = true)
 LAW(conv2d_one_image, conv2d(image, w), .linear = true, .empty = false, .padded = true)
 LAW(conv2d_stacked, conv2d(stacked, w), .linear = true, .empty = false, .padded = true)
-LAW(conv2d_chain, (relu(conv2d<conv_options{.padding = 1}>(tanh(x), w) + bias)), .empty = false, .padded = true)
+LAW(conv2d_chain, (gelu(conv2d<conv_options{.padding = 1}>(tanh(x), w) + bias)), .empty = false, .padded = true)
 
 LAW(max_pool, max_pool(x), .linear = false, .empty = false)
 LAW(max_pool_overlap, (max_pool<pool_options{.kernel = 3, .stride = 1}>(x)), .empty = false)

@@ -90,7 +90,7 @@ LAW(contract_diagonal, contract(ba, bat, batch, row), .linear = true)
 LAW(linear, matmul(ba, bt, inner) + w)
 LAW(linear_chain, gelu(matmul(ba, bt, inner) + w))
 LAW(two_layers, matmul(tanh(matmul(a, b, inner) + w), bt, col))
-LAW(prologue, matmul(layer_norm(a, 1e-5, inner), b, inner))
+LAW(prologue, matmul(layer_norm(a, 1e-5, inner), b, inner), .f32 = 3e-5)  // repeated rows cancel to 0
 LAW(low_rank, matmul(a, b, inner) + matmul(matmul(a, down, inner), up, rank) * 0.5)
 
 LAW(attention_self, attention(q, k, q * 0.5, token, feature))

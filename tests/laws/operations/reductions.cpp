@@ -11,6 +11,8 @@ const auto x = leaf<f64, row, col>("x");
 const auto y = leaf<f64, row, col>("y");
 const auto z = leaf<f64, plane, row, col>("z");
 const auto p = leaf<f64, row, col>("p", positive);
+const auto near_one = leaf<f64, row, col>("near_one", {0.7, 1.4});
+const auto cube = leaf<f64, plane, row, col>("cube", {0.8, 1.2});
 const auto v = leaf<f64, col>("v");
 const auto weight = leaf<f64, col>("weight", positive);
 const auto s = leaf<f64>("s");
@@ -29,7 +31,7 @@ LAW(sum_middle, sum(z, row), .linear = true)
 LAW(sum_outer, sum(z, plane, row), .linear = true)
 LAW(sum_inner, sum(z, row, col), .linear = true)
 LAW(sum_around, sum(z, plane, col), .linear = true)
-LAW(sum_all, sum(z), .linear = true, .f32 = 1e-4)  // evenly spread numbers: their sum is what is left of a cancellation
+LAW(sum_all, sum(z), .linear = true)
 LAW(sum_vector, sum(v), .linear = true)
 LAW(sum_of_scalar, sum(s), .linear = true)
 LAW(sum_of_chain, sum(exp(x) * y, col))
@@ -38,9 +40,10 @@ LAW(sum_of_square, sum(x * x))
 LAW(sum_over_lacking, sum(x * v, col))
 
 LAW(prod_last, prod(p, col))
-LAW(prod_first, prod(x, row))
-LAW(prod_middle, prod(z, row))
-LAW(prod_all, prod(x * 0.5))
+LAW(prod_first, prod(near_one, row))
+LAW(prod_middle, prod(cube, row))
+LAW(prod_all, prod(cube * 1.01))
+LAW(prod_signs, prod(x, row), .half = false)
 LAW(max_last, max(x, col))
 LAW(max_first, max(x, row))
 LAW(max_middle, max(z, row))
