@@ -119,7 +119,8 @@ TEST_CASE("moving average") {
     auto average = step.averaged();
     for (std::size_t i = 0; i < n; ++i) CHECK(average.values("weight")[i] == doctest::Approx(expected[s * n + i]).epsilon(1e-12));
   }
-  CHECK_THROWS_WITH(train_step(m, dot, sgd{}).averaged(), "flame::train_step: averaged() needs a moving average; set .ema in its options");
+  CHECK_THROWS_WITH(static_cast<void>(train_step(m, dot, sgd{}).averaged()),
+                    "flame::train_step: averaged() needs a moving average; set .ema in its options");
 }
 
 TEST_CASE("clipping scales gradients down to a norm, and never up") {
