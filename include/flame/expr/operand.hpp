@@ -141,7 +141,7 @@ struct expr<Shape, Leaves, types<HeldShapes...>, types<HeldValues...>, Functions
   using leaves = Leaves;
   using held_shapes = types<HeldShapes...>;
   using held_values = types<HeldValues...>;
-  static constexpr u64 words[] = {Words...};
+  static constexpr u64 words[sizeof...(Words)] = {Words...};
   static constexpr word_view view() { return {words, Axes::at, Leaves::at, Functions::at}; }
 
   // The expression's graph by itself.
