@@ -57,6 +57,7 @@ void draw_sheet(const Model& model, const arguments& a, i64 rows) {
   std::vector<float> grey01;
   for (float v : drawn.values()) grey01.push_back(std::clamp(v * 0.5f + 0.5f, 0.0f, 1.0f));
   write_png_grid(a.picture, grey01, 28, 28, 1, 10);
+  show(grey01.data(), 10);
 }
 
 template <class Model>

@@ -9,6 +9,7 @@
 #include <flame/run/function.hpp>
 #include <flame/train/step.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <unistd.h>
@@ -87,6 +88,23 @@ class progress {
   clock::time_point begin_ = clock::now();
   double shown_ = -1e9;
 };
+
+// A row of images, [count, 28, 28] in 0 .. 1, in the terminal: half as wide and high, two lines of pixels in one of text.
+inline void show(const float* pixels, i64 count) {
+  if (!::isatty(1)) return;
+  auto grey_at = [&](i64 image, i64 top, i64 left) {
+    float sum = 0;
+    for (i64 dy = 0; dy < 2; ++dy)
+      for (i64 dx = 0; dx < 2; ++dx) sum += pixels[(image * 28 + 2 * top + dy) * 28 + 2 * left + dx];
+    return 232 + static_cast<int>(23 * std::clamp(sum / 4, 0.0f, 1.0f));
+  };
+  std::printf("\n");
+  for (i64 line = 0; line < 7; ++line) {
+    for (i64 i = 0; i < count * 14; ++i)
+      std::printf("\x1b[38;5;%d;48;5;%dm\u2580", grey_at(i / 14, 2 * line, i % 14), grey_at(i / 14, 2 * line + 1, i % 14));
+    std::printf("\x1b[0m\n");
+  }
+}
 
 // MNIST's four files in a folder, or, without one, digits that the program draws itself.
 inline mnist_data load_digits(const std::string& folder, u64 seed) {
