@@ -32,11 +32,41 @@ struct sample {
   std::vector<std::vector<char>> memory;  // of each slot
   std::vector<double> tolerance;          // of each output: how far from the reference it may be
   std::vector<i64> first;                 // of each slot: bytes from its memory's begin to its first element
+  std::vector<std::size_t> home;          // of each slot: whose memory it is
 
   void attach() {
     bound.code = &code;
     for (std::size_t i = 0; i < memory.size(); ++i)
-      bound.slots[static_cast<int>(i)].memory = memory[i].empty() ? nullptr : memory[i].data() + first[i];
+      bound.slots[static_cast<int>(i)].memory =
+          memory[home[i]].empty() ? nullptr : memory[home[i]].data() + first[i];
+  }
+
+  // Outputs take the place of inputs, wherever they can. Returns whether any did.
+  bool overwrite_inputs() {
+    bool any = false;
+    int rank = bound.batch_rank + bound.outer_rank + bound.inner_rank;
+    std::vector<bool> taken(memory.size(), false);
+    for (const instruction& i : code.body) {
+      if (i.code != code_store || i.at != level::full || code.body[i.b].reduce == reduce_mode::column ||
+          code.body[i.b].reduce == reduce_mode::total)
+        continue;
+      for (int n = 0; n < code.slots.size(); ++n) {
+        std::size_t k = static_cast<std::size_t>(n), out = static_cast<std::size_t>(i.a);
+        if (code.slots[n].kind != slot_kind::input || code.slots[n].element != code.slots[i.a].element ||
+            taken[k])
+          continue;
+        bool each = true;  // an element for each place of the space
+        for (int a = 0; a < rank; ++a)
+          each = each && (bound.extents[a] == 1 || bound.slots[n].strides[a] != 0);
+        if (!each || home[out] != out) continue;
+        bound.slots[i.a] = bound.slots[n];
+        first[out] = first[k];
+        home[out] = k;
+        taken[k] = any = true;
+      }
+    }
+    attach();
+    return any;
   }
 };
 
@@ -446,6 +476,7 @@ inline std::unique_ptr<sample> make(u64 seed, i64 most) {
   w.shape = static_cast<shape_of_group>(w.d.below(3));
   w.write();
   auto s = std::make_unique<sample>(std::move(w.s));
+  for (std::size_t i = 0; i < s->memory.size(); ++i) s->home.push_back(i);
   s->attach();
   return s;
 }

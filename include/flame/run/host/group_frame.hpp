@@ -218,6 +218,7 @@ struct frame {
       const step& s = code->steps[n];
       if (s.at != level::full || s.slot < 0 || p.slots[s.slot].kind == slot_kind::uniform) continue;
       const access& a = slots[s.slot];
+      if (p.slots[s.slot].kind != slot_kind::index) extents.bytes += size_of(a.element);
       if (code->roles[n] == step_role::load && extents.outer > 1 && a.outer.repeats())
         extents.bytes += bytes_of(of(s.result).type);
       i64 down = a.outer.last().stride, along = a.inner.last().stride;

@@ -321,13 +321,16 @@ struct builder {
     void need(int v) {
       if (v >= 0 && b.maker[v] >= 0 && !done[b.maker[v]]) emit(b.maker[v]);
     }
-    // The value may stand expanded elsewhere; b: as it was before.
+    // What is stored: the value, or what it was expanded to.
+    [[nodiscard]] int from(const stored& o) const {
+      return b.of(o.value).at == o.at ? o.value : b.expanded[o.at == level::full][o.value];
+    }
     void store(const stored& o) {
       step s;
       s.loop = store_for(b.g.slots[o.slot].element);
       s.at = o.at;
       s.cost = cost_of(b.g.slots[o.slot].element);
-      s.a = b.of(o.value).at == o.at ? o.value : b.expanded[o.at == level::full][o.value];
+      s.a = from(o);
       s.b = o.value;
       s.slot = o.slot;
       need(s.a);
@@ -349,6 +352,8 @@ struct builder {
       done.resize(b.code.size(), false);
       for (int n = 0; n < b.code.size(); ++n)
         if (!done[n] && !b.waits[n]) emit(n);
+      if (late)
+        for (const stored& o : b.stores) need(from(o));
       for (const stored& o : b.stores)
         if (!follows(o)) store(o);
     }

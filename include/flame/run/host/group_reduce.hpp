@@ -93,10 +93,42 @@ struct all_of {
 
 // ---- Rows ----
 
-// The lanes over which a row's numbers are spread; what is left to combine is the lanes. A row of at most a
-// block goes through four sums, and a longer one's blocks add up, so that rounding errors grow with the
-// blocks, not the elements. `some` tells which lanes count in the vector that ends the row, or, in a row
-// shorter than a vector, begins it; there `safe` elements from x may be read.
+// Whole vectors of n numbers, in four sums.
+template <class F, any_vector V> FLAME_INLINE auto sum_vectors(const element_of<V>* x, i64 n) {
+  constexpr i64 w = lane_count<V>;
+  typename F::template running<V> a, b, c, d;
+  i64 i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    a.add(load<V>(x + i));
+    b.add(load<V>(x + i + w));
+    c.add(load<V>(x + i + 2 * w));
+    d.add(load<V>(x + i + 3 * w));
+  }
+  a.add(b), c.add(d), a.add(c);
+  for (; i + w <= n; i += w) a.add(load<V>(x + i));
+  return a;
+}
+
+// Of a long row: blocks, added up in pairs, these in pairs, so that rounding errors grow with the logarithm
+// of its length.
+template <class F, any_vector V> FLAME_NOINLINE auto sum_blocks(const element_of<V>* x, i64 n, i64 block) {
+  using running = typename F::template running<V>;
+  running pairs[64], all;
+  i64 blocks = 0;
+  for (i64 i = 0; i < n; i += block, ++blocks) {
+    running sum = sum_vectors<F, V>(x + i, n - i < block ? n - i : block);
+    int depth = 0;
+    for (i64 k = blocks; k & 1; k >>= 1) sum.add(pairs[depth++]);
+    pairs[depth] = sum;
+  }
+  for (int depth = 0; blocks >> depth; ++depth)
+    if (blocks >> depth & 1) all.add(pairs[depth]);
+  return all;
+}
+
+// The lanes over which a row's numbers are spread; what is left to combine is the lanes. `some` tells which
+// lanes count in the vector that ends the row, or, in a row shorter than a vector, begins it; there `safe`
+// elements from x may be read.
 template <class F, any_vector V, any_vector M>
 FLAME_INLINE V row_lanes(const element_of<V>* x, i64 n, i64 safe, M some) {
   using running = typename F::template running<V>;
@@ -110,20 +142,13 @@ FLAME_INLINE V row_lanes(const element_of<V>* x, i64 n, i64 safe, M some) {
       all.add(load_first(x, static_cast<int>(n), none));
     return all.value();
   }
-  i64 i = 0;
-  while (n - i >= 4 * w) {
-    i64 end = n - i < block ? n : i + block;
-    running a, b, c, d;
-    for (; i + 4 * w <= end; i += 4 * w) {
-      a.add(load<V>(x + i));
-      b.add(load<V>(x + i + w));
-      c.add(load<V>(x + i + 2 * w));
-      d.add(load<V>(x + i + 3 * w));
-    }
-    a.add(b), c.add(d), a.add(c), all.add(a);
-  }
-  for (; i + w <= n; i += w) all.add(load<V>(x + i));
-  if (i < n) all.add(select(some, load<V>(x + n - w), none));
+  if (n > block)
+    all = sum_blocks<F, V>(x, n, block);
+  else if (n >= 4 * w)
+    all = sum_vectors<F, V>(x, n);
+  else
+    for (i64 i = 0; i + w <= n; i += w) all.add(load<V>(x + i));
+  if (n % w != 0) all.add(select(some, load<V>(x + n - w), none));
   return all.value();
 }
 
