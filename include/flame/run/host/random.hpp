@@ -54,7 +54,7 @@ namespace flame::host::inline FLAME_HOST_ISA::array {
 // first + i.
 template <class T, class Step> FLAME_INLINE void fill_by_blocks(T* out, i64 first, i64 count, Step step) {
   constexpr i64 in_block = 16 / sizeof(T), in_step = in_block * simd::lanes<u64>;
-  u64 block = static_cast<u64>(first) / in_block;
+  u64 block = static_cast<u64>(first / in_block);
   i64 skip = first % in_block;
   T buffer[in_step];
   while (count > 0) {
