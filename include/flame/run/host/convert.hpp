@@ -8,7 +8,9 @@
 #include <limits>
 #include <type_traits>
 
-namespace flame::host::inline FLAME_HOST_ISA::simd {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace simd {
 
 // bf16 is the upper half of f32. Round to nearest, ties to even; NaN stays NaN: the bits of flame::bf16.
 template <any_vector V> FLAME_INLINE rebind<V, float> widen_bf16(V bits) {
@@ -117,9 +119,13 @@ template <class To, class From, any_vector V> FLAME_INLINE rebind<V, stored_as<T
     return convert<To>(v);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::simd
+}  // namespace simd
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host
 
-namespace flame::host::inline FLAME_HOST_ISA::array {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace array {
 
 // y[i] = x[i] as To, for i < n; x and y may be the same memory where the elements are equally wide, else they
 // must not overlap. To floating types rounding is to nearest, ties to even (f64 and integers to half types by
@@ -148,4 +154,6 @@ requires(!std::is_same_v<To, key> && !std::is_same_v<From, key>) FLAME_NOINLINE
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::array
+}  // namespace array
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

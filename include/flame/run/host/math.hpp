@@ -16,7 +16,9 @@
 // included. All machines with a fused multiply-add give the same bits (beyond sin_limit, as far as their libm
 // does), and so do all compilers and -ffp-contract settings. -ffast-math and other rounding modes are not
 // supported.
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 using simd::floor;
 using simd::sqrt;
@@ -25,11 +27,15 @@ using simd::sqrt;
 template <floating_vector V> FLAME_INLINE V rsqrt(V x) { return 1 / simd::sqrt(x); }
 template <floating_vector V> FLAME_INLINE V reciprocal(V x) { return 1 / x; }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host
 
 // y[i] = f(x[i]) for i < n; y may be x; no alignment needed. An element's result depends on its value alone,
 // not on where it lies or how many there are: the last lanes go through the same code as all others.
-namespace flame::host::inline FLAME_HOST_ISA::array {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace array {
 
 template <class T, class F> FLAME_INLINE void map(const T* x, T* y, int n, F f) {
   using V = simd::vec<T>;
@@ -88,4 +94,6 @@ template <class T> FLAME_NOINLINE void pow(const T* x, const T* y, T* out, int n
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::array
+}  // namespace array
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -3,7 +3,9 @@
 #include <flame/run/host/math_exp.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 // Below 1: x + x P(x^2). Above: 1 - erfc |x|, where in f32 log erfc is a polynomial in |x|, and in f64
 // e^(x^2) erfc is one in (|x| - 3) / (|x| + 3).
@@ -40,4 +42,6 @@ template <floating_vector V> FLAME_INLINE V erf(V x) {
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -3,7 +3,9 @@
 #include <flame/run/host/simd.hpp>
 
 // Polynomials are minimax fits; tests/run/math_coefficients.py makes them and prints their errors.
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 using namespace simd;
 
@@ -114,4 +116,6 @@ template <floating_vector V> FLAME_INLINE V sigmoid(V x) {
   return simd::fma(-y * lost, inverse, y);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

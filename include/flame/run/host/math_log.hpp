@@ -3,7 +3,9 @@
 #include <flame/run/host/math_exp.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 // k ln 2 + log(1 + f), f in [-0.25, 0.5). f32: f - f^2 / 2 + f^3 P(f). f64: with s = f / (2 + f),
 // log(1 + f) = 2 s + s R(s^2) = f - (f^2 / 2 - s (f^2 / 2 + R)), the form of fdlibm's log.
@@ -46,4 +48,6 @@ template <floating_vector V> FLAME_INLINE V log1p(V x) {
   return select(x == 0, x, y);  // -0
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

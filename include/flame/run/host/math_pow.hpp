@@ -3,7 +3,9 @@
 #include <flame/run/host/math_exp.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 // high + low, the rounded result and what rounding took.
 template <class V> struct two { V high, low; };
@@ -95,4 +97,6 @@ template <floating_vector V> FLAME_INLINE V pow(V x, V y) {
   return select((x == 1) | (y == 0), splat<V>(1), r);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

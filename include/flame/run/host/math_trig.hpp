@@ -3,7 +3,9 @@
 #include <flame/run/host/math_exp.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 // pi / 2 as a sum of parts. With a fused multiply-add each part may be a full number: x - n pi / 2 loses
 // nothing by steps. Without, n times all parts but the last must be exact: 33 bits each in f64, and f32 goes
@@ -101,4 +103,6 @@ template <bool Sine, floating_vector V> FLAME_INLINE V trig(V x) {
 template <floating_vector V> FLAME_INLINE V sin(V x) { return trig<true>(x); }
 template <floating_vector V> FLAME_INLINE V cos(V x) { return trig<false>(x); }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -1,11 +1,14 @@
 // Random arrays on the host: Philox several blocks at a time, as base/philox.hpp defines each element.
 #pragma once
+#include <cstddef>
 #include <flame/base/config.hpp>
 #include <flame/base/philox.hpp>
 #include <flame/run/host/math.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::math {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace math {
 
 // The words 0, 1 and the words 2, 3 of as many consecutive blocks as there are lanes, low word first.
 struct philox_lanes {
@@ -46,17 +49,21 @@ template <floating_vector V> FLAME_INLINE normal_pair<V> box_muller(V u, V t) {
   return {r * cos(t), r * sin(t)};
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::math
+}  // namespace math
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host
 
-namespace flame::host::inline FLAME_HOST_ISA::array {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace array {
 
 // Calls step(block, p), which writes the elements of lanes<u64> blocks to p, so that out[i] becomes element
 // first + i.
 template <class T, class Step> FLAME_INLINE void fill_by_blocks(T* out, i64 first, i64 count, Step step) {
-  constexpr i64 in_block = 16 / sizeof(T), in_step = in_block * simd::lanes<u64>;
+  constexpr i64 in_block = 16 / static_cast<i64>(sizeof(T)), in_step = in_block * simd::lanes<u64>;
   u64 block = static_cast<u64>(first / in_block);
   i64 skip = first % in_block;
-  T buffer[in_step];
+  T buffer[static_cast<std::size_t>(in_step)];
   while (count > 0) {
     bool direct = skip == 0 && count >= in_step;
     step(block, direct ? out : buffer);
@@ -106,4 +113,6 @@ template <class T> FLAME_NOINLINE void fill_normal(T* out, i64 first, i64 count,
       });
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::array
+}  // namespace array
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

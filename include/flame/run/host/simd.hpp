@@ -5,7 +5,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace flame::host::inline FLAME_HOST_ISA::simd {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace simd {
 
 // ---- Types ----
 
@@ -268,4 +270,6 @@ template <floating_vector V> FLAME_INLINE element_of<V> smallest(V v) {
   return reduce(v, [](auto a, auto b) { return a != a ? a : a < b ? a : b; });
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::simd
+}  // namespace simd
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

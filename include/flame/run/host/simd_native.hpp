@@ -32,7 +32,9 @@
 
 // Each function here also exists in simd.hpp as a template for every vector; these overloads, being no
 // templates, are preferred to it where they exist.
-namespace flame::host::inline FLAME_HOST_ISA::simd {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace simd {
 
 #if defined(__FMA__) || defined(__aarch64__)
 inline constexpr bool has_fma = true;
@@ -170,4 +172,6 @@ FLAME_INLINE vec<u64, 2> multiply_low_words(vec<u64, 2> a, vec<u64, 2> b) {
 
 #endif
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::simd
+}  // namespace simd
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host
