@@ -42,10 +42,22 @@ class model_function {
 
   template <class... T>
   auto operator()(const T&... a) {
-    using net = typename Model::template traced<Training>;
-    using on = detail::on_model<net, Fn>;
-    using trace = detail::trace<on, typename T::held_shape...>;
-    constexpr const function_info* f = &frozen<trace>::info;
+    program_cache& cache = bind(a...);
+    return detail::run_cached<backend>(cache, in_, typename traced<T...>::results{});
+  }
+  // The program for these arguments: see explain.
+  template <class... T>
+  const program& plan(const T&... a) {
+    return bind(a...).plan(in_);
+  }
+
+ private:
+  template <class... T>
+  using traced = detail::trace<detail::on_model<typename Model::template traced<Training>, Fn>, typename T::held_shape...>;
+
+  template <class... T>
+  program_cache& bind(const T&... a) {
+    constexpr const function_info* f = &frozen<traced<T...>>::info;
     static thread_local program_cache cache(*f);
     if (bound_ != f) {  // parameters stay where they are
       bound_ = f;
@@ -55,10 +67,9 @@ class model_function {
     }
     std::size_t i = 0;
     ((in_[i++].one = a.view()), ...);
-    return detail::run_cached<backend>(cache, in_, typename trace::results{});
+    return cache;
   }
 
- private:
   Model model_;
   const function_info* bound_ = nullptr;
   std::vector<bound_value> in_;

@@ -116,6 +116,20 @@ struct layer_norm_layer {
   }
 };
 
+// dropout(x, p, key) while the model is trained, else x, and then no key is needed: drop(x, 0.1, key...). Each member has
+// draws of its own.
+template <class Place>
+struct dropout_layer {
+  constexpr auto operator()(const auto& x, [[maybe_unused]] double p, const auto&... key) const {
+    if constexpr (Place::mode::training) {
+      static_assert(sizeof...(key) == 1, "flame::dropout_layer(x, p, key): training needs a random key");
+      return dropout<hash_of(Place::path_type::name)>(x, p, key...);
+    } else {
+      return x;
+    }
+  }
+};
+
 // Batch norm over every axis but Feature (Ioffe and Szegedy 2015). Training uses the batch's statistics and renews the
 // running ones: running = (1 - momentum) running + momentum batch, the variance unbiased there, as in PyTorch.
 template <class Place, const auto& Feature>

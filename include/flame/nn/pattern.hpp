@@ -81,6 +81,6 @@ struct adapters {
   }
 };
 using no_adapters = adapters<>;
-using all_adapters = trainable<"*lora_A", "*lora_B">;
+using all_adapters = trainable<"*.lora_*">;
 
 }  // namespace flame
