@@ -1,5 +1,5 @@
-// A graph run on the host: in any element type, on inputs whose memory is laid out as a test wants it. The definitions
-// stand in one file of a program (host_definitions.hpp): the host's headers are much to compile.
+// A graph run on the host: in any element type, on inputs whose memory is laid out as a test wants it. The
+// definitions stand in one file of a program (host_definitions.hpp): the host's headers are much to compile.
 #pragma once
 #include "numbers.hpp"
 

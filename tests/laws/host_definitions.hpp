@@ -60,7 +60,8 @@ inline double read_element(const std::byte* from, dtype d) {
     case dtype::f16: return static_cast<double>(static_cast<float>(get(f16())));
     case dtype::int32: return static_cast<double>(get(i32{0}));
     case dtype::int64: return static_cast<double>(get(i64{0}));
-    case dtype::uint8: case dtype::boolean: return static_cast<double>(get(u8{0}));
+    case dtype::uint8:
+    case dtype::boolean: return static_cast<double>(get(u8{0}));
     default: return 0;
   }
 }
@@ -92,13 +93,13 @@ struct array {
   return a;
 }
 
-template <class Body>
-void each_element(const array& a, Body body) {
+template <class Body> void each_element(const array& a, Body body) {
   i64 n = 1, size = size_of(a.view.element);
   for (int i = 0; i < a.view.rank; ++i) n *= a.view.extents[i];
   for (i64 i = 0; i < n; ++i) {
     i64 at = 0, rest = i;
-    for (int k = a.view.rank - 1; k >= 0; --k) at += rest % a.view.extents[k] * a.view.strides[k], rest /= a.view.extents[k];
+    for (int k = a.view.rank - 1; k >= 0; --k)
+      at += rest % a.view.extents[k] * a.view.strides[k], rest /= a.view.extents[k];
     body(i, a.offset + static_cast<std::size_t>(at * size));
   }
 }
@@ -131,7 +132,8 @@ struct bound_inputs {
   bound_inputs b;
   for (int i = 0; i < c.info.leaf_count; ++i) {
     const leaf_info* l = c.info.leaves[i];
-    b.memory.push_back(to_array(given.at(l), l->type.element, is_floating(l->type.element) ? how : layout::plain));
+    b.memory.push_back(
+        to_array(given.at(l), l->type.element, is_floating(l->type.element) ? how : layout::plain));
   }
   for (array& a : b.memory) a.view.data = a.bytes.data() + a.offset, b.operands.emplace_back(a.view);
   return b;
@@ -144,7 +146,8 @@ values run_on_host(compiled& c, const leaf_values& given, layout how) {
   std::vector<array> out;
   for (int i = 0; i < c.info.output_count; ++i) {
     out.push_back(make_array(c.info.outputs[i].element, extents[static_cast<std::size_t>(i)], layout::plain));
-    std::fill(out.back().bytes.begin(), out.back().bytes.end(), std::byte{0xFF});  // NaN: nothing is taken for written
+    std::fill(out.back().bytes.begin(), out.back().bytes.end(),
+              std::byte{0xFF});  // NaN: nothing is taken for written
   }
   for (array& a : out) a.view.data = a.bytes.data(), results.emplace_back(a.view);
   c.cache->run(in.operands, results);

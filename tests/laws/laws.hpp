@@ -1,7 +1,8 @@
 // What every operation owes, and how one line enrols an operation in all of it.
 //
-// A formula is traced once, in f64; everything varies at run time: gradients (the passes are plain functions), element
-// types (a graph is retyped), extents, strides. So a line costs the compiler next to nothing.
+// A formula is traced once, in f64; everything varies at run time: gradients (the passes are plain
+// functions), element types (a graph is retyped), extents, strides. So a line costs the compiler next to
+// nothing.
 #pragma once
 #include <doctest/doctest.h>
 #include <flame/expr/attention.hpp>
@@ -15,10 +16,11 @@
 
 namespace flame::laws {
 
-// ---- Leaves -----------------------------------------------------------------------------------------------------
+// ---- Leaves
+// -----------------------------------------------------------------------------------------------------
 
-// From where the values of a leaf come. They are spread evenly, in random order, and 0.02 or more from every multiple
-// of one half, so that finite differences see no tie and no kink.
+// From where the values of a leaf come. They are spread evenly, in random order, and 0.02 or more from every
+// multiple of one half, so that finite differences see no tie and no kink.
 struct domain {
   double low = -1.6, high = 2.3;
   const axis_info* below = nullptr;  // integers: an index into this axis
@@ -60,10 +62,11 @@ sym<Element, tag_of<Axes>...> leaf(text name, domain from = {}) {
   return {{}, &tape(), tape().leaf(l)};
 }
 
-// ---- Axes -------------------------------------------------------------------------------------------------------
+// ---- Axes
+// -------------------------------------------------------------------------------------------------------
 
-// An axis of leaves has four extents: small enough for finite differences, odd, longer than a vector register, and one.
-// Each axis is also made empty in turn.
+// An axis of leaves has four extents: small enough for finite differences, odd, longer than a vector
+// register, and one. Each axis is also made empty in turn.
 inline constexpr struct row : dim<> {
 } row;
 inline constexpr struct col : dim<> {
@@ -81,33 +84,34 @@ struct extents_of_axis {
 };
 inline std::vector<extents_of_axis>& axis_table() {
   static std::vector<extents_of_axis> table = {
-      {axis_ptr<struct row>, 3, 7, 37, 1},   {axis_ptr<struct col>, 5, 13, 67, 1}, {axis_ptr<struct plane>, 2, 3, 5, 1},
-      {axis_ptr<struct other>, 4, 9, 33, 1}, {axis_ptr<struct entry>, 4, 5, 19, 1},
+      {axis_ptr<struct row>, 3, 7, 37, 1},   {axis_ptr<struct col>, 5, 13, 67, 1},
+      {axis_ptr<struct plane>, 2, 3, 5, 1},  {axis_ptr<struct other>, 4, 9, 33, 1},
+      {axis_ptr<struct entry>, 4, 5, 19, 1},
   };
   return table;
 }
-template <class Axis>
-int extents_for(const Axis&, i64 small, i64 odd, i64 large, i64 one = 1) {
+template <class Axis> int extents_for(const Axis&, i64 small, i64 odd, i64 large, i64 one = 1) {
   axis_table().push_back({axis_ptr<Axis>, small, odd, large, one});
   return 0;
 }
 
-// ---- Laws -------------------------------------------------------------------------------------------------------
+// ---- Laws
+// -------------------------------------------------------------------------------------------------------
 
 struct options {
-  bool linear = false;    // in each of its floating leaves
-  bool twice = true;      // the gradient of the gradient is tested too
-  bool empty = true;      // works where an axis has no elements
-  bool half = true;       // works in bf16 and f16
-  bool specials = true;   // NaN and infinities give the same on the host
-  bool host = true;       // has a lowering on the host
-  bool padded = false;    // zeros of a padding may meet infinities (0 * inf = NaN), or be left out
+  bool linear = false;             // in each of its floating leaves
+  bool twice = true;               // the gradient of the gradient is tested too
+  bool empty = true;               // works where an axis has no elements
+  bool half = true;                // works in bf16 and f16
+  bool specials = true;            // NaN and infinities give the same on the host
+  bool host = true;                // has a lowering on the host
+  bool padded = false;             // zeros of a padding may meet infinities (0 * inf = NaN), or be left out
   double f32 = 1e-5, f64 = 1e-12;  // the host against the reference, by norm
   double differences = 1e-6;       // gradients against finite differences, by norm
 };
 
-// Output n of the tape: gradients, gradients of gradients, linearity, simplification, words, the host in every element
-// type, sizes, strides, broadcast inputs, NaN and infinities.
+// Output n of the tape: gradients, gradients of gradients, linearity, simplification, words, the host in
+// every element type, sizes, strides, broadcast inputs, NaN and infinities.
 void enrol(int n, const options& o);
 
 }  // namespace flame::laws

@@ -19,8 +19,9 @@ using values = std::vector<value>;
 }
 [[nodiscard]] inline double norm(const value& a) { return std::sqrt(dot(a, a)); }
 
-// How two values compare: the norm of the difference over the norm of the second, of the elements that are finite in
-// both; and NaN and infinities: of the second that the first lacks, of the first where the second has a finite number.
+// How two values compare: the norm of the difference over the norm of the second, of the elements that are
+// finite in both; and NaN and infinities: of the second that the first lacks, of the first where the second
+// has a finite number.
 struct comparison {
   double error = 0;
   i64 lost = 0, made = 0;
@@ -28,7 +29,8 @@ struct comparison {
 [[nodiscard]] inline comparison compare(const value& ours, const value& reference, double floor = 1e-4) {
   comparison c;
   constexpr i64 all = std::numeric_limits<i64>::max();
-  if (ours.shape != reference.shape || ours.data.size() != reference.data.size() || ours.keys != reference.keys)
+  if (ours.shape != reference.shape || ours.data.size() != reference.data.size() ||
+      ours.keys != reference.keys)
     return {std::numeric_limits<double>::infinity(), all, all};
   double difference = 0, size = 0;
   for (std::size_t i = 0; i < ours.data.size(); ++i) {
@@ -54,7 +56,8 @@ struct comparison {
   double shift = static_cast<double>(random() % 1000) / 1000;
   std::vector<double> x;
   for (i64 place : order) {
-    double v = low + (high - low) * (static_cast<double>(place) + 0.05 + 0.9 * shift) / static_cast<double>(n);
+    double v =
+        low + (high - low) * (static_cast<double>(place) + 0.05 + 0.9 * shift) / static_cast<double>(n);
     double kink = std::round(2 * v) / 2;
     if (std::fabs(v - kink) < 0.02) v = kink + (v < kink ? -0.02 - (kink - v) / 4 : 0.02 + (v - kink) / 4);
     x.push_back(v);
@@ -62,16 +65,15 @@ struct comparison {
   return x;
 }
 
-// The derivative of a scalar function of one number at 0: central differences at h and h / 2, extrapolated (Richardson).
-template <class Function>
-double slope(Function f, double h = 4e-3) {
+// The derivative of a scalar function of one number at 0: central differences at h and h / 2, extrapolated
+// (Richardson).
+template <class Function> double slope(Function f, double h = 4e-3) {
   auto central = [&](double d) { return (f(d) - f(-d)) / (2 * d); };
   return (4 * central(h / 2) - central(h)) / 3;
 }
 
 // The gradient of f with respect to a value that it reads, element by element.
-template <class Function>
-value differences(value& at, Function f) {
+template <class Function> value differences(value& at, Function f) {
   value gradient = at;
   for (std::size_t i = 0; i < at.data.size(); ++i) {
     double x = at.data[i];

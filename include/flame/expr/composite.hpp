@@ -101,10 +101,11 @@ constexpr auto softplus(const A& x) {
   using E = element_of<shape_of<A>>;
   return maximum(x, structural_of<E, 0>{}) + log1p(exp(-abs(x)));
 }
-// clamp(x, low, high): the derivative passes inside and at the edges.
+// clamp(x, low, high): NaN stays NaN; the derivative passes inside and at the edges, not at NaN, as in PyTorch.
 template <operand_type A, class L, class H>
 constexpr auto clamp(const A& x, const L& low, const H& high) {
-  return where(x < low, low, where(high < x, high, x));
+  auto outside = where(x < low, low, where(high < x, high, stop_gradient(x)));
+  return where(low <= x && x <= high, x, outside);
 }
 
 // one_hot(index, axis): 1 where the axis's position is the index, else 0.

@@ -2,7 +2,8 @@
 //
 // A cotangent may lack axes of its node: it is then the same along them. Where PyTorch chooses a value at a point
 // without a derivative, so does this table: relu, abs and sign 0 at 0; minimum and maximum of equal operands one half
-// each; max and min over an axis share alike among equal elements; clamp passes at its edges.
+// each, and one each where one is NaN; max and min over an axis share alike among equal elements; clamp passes at its
+// edges.
 #pragma once
 #include <flame/pass/simplify.hpp>
 
@@ -106,9 +107,9 @@ struct backward {
       case op::minimum:
       case op::maximum: {
         int x = g.arg(n, i), y = g.arg(n, 1 - i);
-        int wins = g[n].code == op::maximum ? binary(op::less, y, x) : binary(op::less, x, y);
+        int loses = g[n].code == op::maximum ? binary(op::less, x, y) : binary(op::less, y, x);
         int ties = binary(op::equal, x, y);
-        return mul(d, select(wins, number(1, n), select(ties, number(0.5, n), number(0, n))));
+        return select(loses, number(0, n), select(ties, mul(d, number(0.5, n)), d));
       }
       case op::where: {
         int zero = number(0, n);

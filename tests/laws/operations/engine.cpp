@@ -10,16 +10,18 @@ namespace flame::laws {
 
 namespace {
 
-// ---- Graphs -----------------------------------------------------------------------------------------------------
+// ---- Graphs
+// -----------------------------------------------------------------------------------------------------
 
-// A formula with its derivatives, all of them outputs of one graph: the value, the gradients of <value, cotangent>,
-// then the gradients of the sum of <gradient, direction>, with respect to every leaf and to the cotangent.
+// A formula with its derivatives, all of them outputs of one graph: the value, the gradients of <value,
+// cotangent>, then the gradients of the sum of <gradient, direction>, with respect to every leaf and to the
+// cotangent.
 struct subject {
-  graph value;                           // the formula alone
-  graph once, twice;                     // as the passes give them, not simplified
-  list<const leaf_info*> floating;       // what is differentiated with respect to
+  graph value;                      // the formula alone
+  graph once, twice;                // as the passes give them, not simplified
+  list<const leaf_info*> floating;  // what is differentiated with respect to
   const leaf_info* cotangent = nullptr;
-  list<const leaf_info*> directions;     // one for each floating leaf
+  list<const leaf_info*> directions;  // one for each floating leaf
   bool differentiable = false;
 };
 
@@ -111,7 +113,8 @@ retyped with_element(const graph& from, dtype d) {
   return r;
 }
 
-// ---- Extents and values -----------------------------------------------------------------------------------------
+// ---- Extents and values
+// -----------------------------------------------------------------------------------------
 
 enum class sizes : u8 { small, odd, large, one };
 
@@ -125,7 +128,10 @@ struct scenario {
     if (a == empty) return 0;
     for (const extents_of_axis& e : axis_table())
       if (e.axis == a)
-        return size == sizes::small ? e.small : size == sizes::odd ? e.odd : size == sizes::large ? e.large : e.one;
+        return size == sizes::small   ? e.small
+               : size == sizes::odd   ? e.odd
+               : size == sizes::large ? e.large
+                                      : e.one;
     return -1;
   }
   [[nodiscard]] std::string name() const {
@@ -160,7 +166,8 @@ value draw(const leaf_info* l, const extents& e, std::mt19937_64& random) {
         count = l->type.element == dtype::boolean ? 2 : static_cast<i64>(from.high) - low + 1;
     if (from.below) low = 0, count = e[from.below];
     if (count == 0 && v.size() > 0) throw error("laws: no index into an empty axis");
-    for (double& x : v.data) x = static_cast<double>(low + static_cast<i64>(random() % static_cast<u64>(count)));
+    for (double& x : v.data)
+      x = static_cast<double>(low + static_cast<i64>(random() % static_cast<u64>(count)));
   }
   return v;
 }
@@ -180,7 +187,8 @@ void repeat_first(value& v) {
   for (std::size_t i = slice; i < v.data.size(); ++i) v.data[i] = v.data[i % slice];
 }
 
-// ---- Gradients --------------------------------------------------------------------------------------------------
+// ---- Gradients
+// --------------------------------------------------------------------------------------------------
 
 void check_gradients(const subject& s, const options& o) {
   const extents e = extents_in(s.twice, {});
@@ -196,7 +204,8 @@ void check_gradients(const subject& s, const options& o) {
   auto first = [&] { return dot(evaluate(s.value, at, rounding::none, e)[0], at[s.cotangent]); };
   for (int i = 0; i < s.floating.size(); ++i) {
     INFO("gradient of " << string_of(s.floating[i]->name));
-    CHECK(compare(once[static_cast<std::size_t>(1 + i)], differences(at[s.floating[i]], first)).error <= o.differences);
+    CHECK(compare(once[static_cast<std::size_t>(1 + i)], differences(at[s.floating[i]], first)).error <=
+          o.differences);
   }
   if (o.linear) {  // in each leaf: <f(x), y> = <x, f^T y>
     double whole = dot(once[0], at[s.cotangent]);
@@ -227,7 +236,8 @@ void check_gradients(const subject& s, const options& o) {
   auto second = [&] {
     values g = evaluate(s.once, at, rounding::none, e);
     double sum = 0;
-    for (int i = 0; i < s.directions.size(); ++i) sum += dot(g[static_cast<std::size_t>(1 + i)], at[s.directions[i]]);
+    for (int i = 0; i < s.directions.size(); ++i)
+      sum += dot(g[static_cast<std::size_t>(1 + i)], at[s.directions[i]]);
     return sum;
   };
   for (int i = 0; i < s.floating.size(); ++i) {
@@ -237,7 +247,8 @@ void check_gradients(const subject& s, const options& o) {
   }
 }
 
-// ---- Graphs as data ---------------------------------------------------------------------------------------------
+// ---- Graphs as data
+// ---------------------------------------------------------------------------------------------
 
 void check_graph(const graph& g) {
   finding f = flame::check(g);
@@ -280,22 +291,26 @@ void check_simplified(const graph& g, const options& o) {
   }
 }
 
-// ---- The host ---------------------------------------------------------------------------------------------------
+// ---- The host
+// ---------------------------------------------------------------------------------------------------
 
-// The errors, against the same inputs in f64, of the host and of a plain evaluation that rounds every operation. In f64
-// and f32 the host may add 1e-12 and 1e-5 to the plain error (a sum that cancels is as wrong in any order); in half
-// types it may be 1.5 times as wrong, and a rounding or two more where there are too few numbers for roundings to cancel.
-// Elements far below 1 on average are what is left of a cancellation, and are not measured by their own size.
+// The errors, against the same inputs in f64, of the host and of a plain evaluation that rounds every
+// operation. In f64 and f32 the host may add 1e-12 and 1e-5 to the plain error (a sum that cancels is as
+// wrong in any order); in half types it may be 1.5 times as wrong, and a rounding or two more where there are
+// too few numbers for roundings to cancel. Elements far below 1 on average are what is left of a
+// cancellation, and are not measured by their own size.
 void compare_outputs(const values& ours, const graph& g, const leaf_values& at, const extents& e, dtype d,
                      const options& o) {
-  const values plain = evaluate(g, at, rounding::each_operation, e), exact = evaluate(g, at, rounding::none, e);
+  const values plain = evaluate(g, at, rounding::each_operation, e),
+               exact = evaluate(g, at, rounding::none, e);
   const bool half = d == dtype::bf16 || d == dtype::f16;
   REQUIRE(ours.size() == exact.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
     INFO("output " << i);
     const double count = std::sqrt(std::max(1.0, static_cast<double>(exact[i].size())));
     const double roundings = 1.5 + 6 / count, floor = (half ? 0.5 : 0.1) * count;
-    double error = compare(ours[i], exact[i], floor).error, allowed = compare(plain[i], exact[i], floor).error;
+    double error = compare(ours[i], exact[i], floor).error,
+           allowed = compare(plain[i], exact[i], floor).error;
     if (half && is_floating(exact[i].type.element)) {
       CHECK(error <= 1.5 * allowed + roundings * (d == dtype::bf16 ? 0x1p-9 : 0x1p-12));
       continue;
@@ -354,7 +369,8 @@ void check_empty(const graph& formula, const options& o) {
   for (int n = 0; n < g.size(); ++n)
     if (g.is(n, op::leaf))
       for (int i = 0; i < g.type(n).rank; ++i)
-        if (const axis_info* a = g.type(n).axes[i]; a->extent == dynamic && scenario{}.extent(a) >= 0 && !axes.has(a))
+        if (const axis_info* a = g.type(n).axes[i];
+            a->extent == dynamic && scenario{}.extent(a) >= 0 && !axes.has(a))
           axes.push(a);
   compiled& c = compile_graph(g);
   for (const axis_info* a : axes) {

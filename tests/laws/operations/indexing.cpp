@@ -29,7 +29,7 @@ const auto k = leaf<key>("k");
 LAW(embedding, embedding(table, i), .linear = true, .empty = false)
 LAW(embedding_fixed, embedding(fixed, digit), .linear = true)
 LAW(embedding_batched, embedding(table, wide), .linear = true, .empty = false)
-LAW(embedding_chain, tanh(embedding(table * table, i)), .empty = false)
+LAW(embedding_chain, tanh(embedding(table* table, i)), .empty = false)
 LAW(gather_first, gather(table, small, entry), .linear = true, .empty = false)
 LAW(gather_last, gather(x, i, entry), .linear = true, .empty = false)
 LAW(gather_middle, gather(z, i, entry), .linear = true, .empty = false)

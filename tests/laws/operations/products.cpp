@@ -24,9 +24,9 @@ inline constexpr struct feature : dim<> {
 } feature;
 inline constexpr struct sixteen : dim<16> {
 } sixteen;
-const int known = extents_for(inner, 4, 11, 70) + extents_for(more, 2, 3, 9) + extents_for(rank, 2, 4, 8) + extents_for(batch, 2, 3, 4) +
-                  extents_for(head, 2, 1, 3) + extents_for(token, 3, 5, 18) + extents_for(context, 4, 3, 21) +
-                  extents_for(feature, 2, 7, 16);
+const int known = extents_for(inner, 4, 11, 70) + extents_for(more, 2, 3, 9) + extents_for(rank, 2, 4, 8) +
+                  extents_for(batch, 2, 3, 4) + extents_for(head, 2, 1, 3) + extents_for(token, 3, 5, 18) +
+                  extents_for(context, 4, 3, 21) + extents_for(feature, 2, 7, 16);
 
 const auto a = leaf<f64, row, inner>("a");
 const auto at = leaf<f64, inner, row>("at");

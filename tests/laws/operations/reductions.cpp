@@ -35,9 +35,9 @@ LAW(sum_all, sum(z), .linear = true)
 LAW(sum_vector, sum(v), .linear = true)
 LAW(sum_of_scalar, sum(s), .linear = true)
 LAW(sum_of_chain, sum(exp(x) * y, col))
-LAW(sum_of_columns, sum(x * y + x, row))
-LAW(sum_of_square, sum(x * x))
-LAW(sum_over_lacking, sum(x * v, col))
+LAW(sum_of_columns, sum(x* y + x, row))
+LAW(sum_of_square, sum(x* x))
+LAW(sum_over_lacking, sum(x* v, col))
 
 LAW(prod_last, prod(p, col))
 LAW(prod_first, prod(near_one, row))
@@ -96,8 +96,8 @@ LAW(layer_norm, layer_norm(x, 1e-5, col))
 LAW(layer_norm_affine, layer_norm(x, 1e-3, col) * weight + v)
 LAW(layer_norm_first, layer_norm(x, 1e-5, row))
 LAW(layer_norm_two, layer_norm(z, 1e-5, row, col))
-LAW(layer_norm_chain, layer_norm(x * sigmoid(x), 1e-5, col) * v + y)
-LAW(rms_norm, x * rsqrt(mean(x * x, col) + 1e-6) * weight)
+LAW(layer_norm_chain, layer_norm(x* sigmoid(x), 1e-5, col) * v + y)
+LAW(rms_norm, x* rsqrt(mean(x* x, col) + 1e-6) * weight)
 
 LAW(relu, relu(x))
 LAW(silu, silu(x))
@@ -118,12 +118,12 @@ LAW(one_hot_weighted, one_hot<f64>(label, col) * x, .linear = true, .empty = fal
 LAW(one_hot_two, sum(one_hot<f64>(digits, digit) * 2.0, row))
 
 // Rows into columns and back: several kinds of reduction of one value.
-LAW(row_and_column_sums, x * sum(x, col) * sum(x, row) + x)
+LAW(row_and_column_sums, x* sum(x, col) * sum(x, row) + x)
 LAW(centred_columns, (x - mean(x, row)) * (x - mean(x, col)))
 LAW(sum_of_softmax_column, sum(softmax(x, col) * y, row))
 LAW(total_of_rows, sum(logsumexp(x, col) * sum(y, col)))
 LAW(normalised_by_total, x / sum(p))
-LAW(scalar_chain, exp(mean(x * x)) * x + log(sum(p)))
+LAW(scalar_chain, exp(mean(x* x)) * x + log(sum(p)))
 
 }  // namespace
 }  // namespace flame::laws

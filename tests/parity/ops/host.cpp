@@ -1,0 +1,2 @@
+// The host for the comparison with PyTorch.
+#include "../../laws/host_definitions.hpp"
