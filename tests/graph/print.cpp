@@ -80,9 +80,9 @@ TEST_CASE("as few parentheses as the formula allows") {
   CHECK(text(bin(op::minimum, b, a)) == "minimum(x, y)");
   int less = bin(op::less, a, b), equal = bin(op::equal, b, a);
   CHECK(text(bin(op::logical_or, bin(op::logical_and, less, equal), g.unary(op::logical_not, equal))) ==
-        "x == y && x < y || !(x == y)");
-  CHECK(text(bin(op::logical_and, less, bin(op::logical_or, less, equal))) == "x < y && (x == y || x < y)");
-  CHECK(text(bin(op::not_equal, less, bin(op::less_equal, b, a))) == "x < y != y <= x");
+        "!(x == y) || x < y && x == y");
+  CHECK(text(bin(op::logical_and, less, bin(op::logical_or, less, equal))) == "(x < y || x == y) && x < y");
+  CHECK(text(bin(op::not_equal, less, bin(op::less_equal, b, a))) == "y <= x != x < y");
   CHECK(text(g.where(bin(op::less_equal, a, number(g, 0)), number(g, 0), a)) == "where(x <= 0, 0, x)");
   CHECK(text(g.unary(op::is_nan, a)) == "isnan(x)");
   CHECK(text(g.cast(a, dtype::bf16)) == "cast<bf16>(x)");

@@ -133,9 +133,12 @@ struct list {
   }
 };
 
-// Stable merge sort, from the bottom: no recursion, for nvcc's sake.
+// Stable merge sort, from the bottom: no recursion, for nvcc's sake. What is sorted costs one look.
 template <class T, class Less>
 constexpr void sort(list<T>& items, Less less) {
+  int sorted = 1;
+  while (sorted < items.count && !less(items.items[sorted], items.items[sorted - 1])) ++sorted;
+  if (sorted >= items.count) return;
   list<T> other;
   other.resize(items.count);
   for (int width = 1; width < items.count; width *= 2) {
@@ -157,24 +160,19 @@ constexpr void sort(list<T>& items, Less less) {
 
 // Finds things by hash: open addressing. The things lie in the order of their numbers elsewhere.
 struct hash_table {
-  list<u64> hashes;
-  list<int> slots;  // 0: empty; else the thing's number and 1
-  int used = 0;
-
   // The first thing of this hash for which `same` holds; -1 if there is none.
   template <class Same>
   [[nodiscard]] constexpr int find(u64 hash, Same same) const {
     if (used == 0) return -1;
-    const u64 mask = static_cast<u64>(slots.count - 1);
-    for (u64 at = hash & mask; slots.items[at] != 0; at = (at + 1) & mask) {
-      int found = slots.items[at] - 1;
+    for (u64 at = hash & mask;; at = (at + 1) & mask) {
+      const int found = slots.items[at / 64].at[at % 64] - 1;
+      if (found < 0) return -1;
       if (hashes.items[found] == hash && same(found)) return found;
     }
-    return -1;
   }
   // The next thing: its number is the count of those before.
   constexpr int add(u64 hash) {
-    if (2 * used >= slots.count) grow(used < 16 ? 64 : 4 * used);
+    if (2 * static_cast<u64>(used) >= mask) grow(static_cast<u64>(used) * 4);
     place(hash, used);
     hashes.push(hash);
     return used++;
@@ -182,21 +180,30 @@ struct hash_table {
   // Room for so many things.
   constexpr void reserve(int n) {
     hashes.reserve(n);
-    if (2 * n > slots.count) grow(2 * n);
+    if (2 * static_cast<u64>(n) > mask) grow(static_cast<u64>(n) * 2);
   }
 
  private:
+  struct chunk {  // zeroed as an aggregate: constant evaluation pays for every element of `new int[n]{}`
+    int at[64] = {};  // the thing's number and 1; 0: empty
+  };
+  list<u64> hashes;
+  list<chunk> slots;  // its room
+  u64 mask = 0;
+  int used = 0;
+
   constexpr void place(u64 hash, int number) {
-    const u64 mask = static_cast<u64>(slots.count - 1);
     u64 at = hash & mask;
-    while (slots.items[at] != 0) at = (at + 1) & mask;
-    slots.items[at] = number + 1;
+    while (slots.items[at / 64].at[at % 64] != 0) at = (at + 1) & mask;
+    slots.items[at / 64].at[at % 64] = number + 1;
   }
-  constexpr void grow(int least) {
-    int n = 64;
+  constexpr void grow(u64 least) {
+    u64 n = 64;
     while (n < least) n *= 2;
-    slots.clear();
-    slots.resize(n, 0);
+    list<chunk> empty;
+    empty.reserve(static_cast<int>(n / 64));
+    slots = static_cast<list<chunk>&&>(empty);
+    mask = n - 1;
     for (int i = 0; i < used; ++i) place(hashes.items[i], i);
   }
 };

@@ -271,14 +271,15 @@ auto take_expr(std::integer_sequence<int, W...>, std::integer_sequence<int, A...
             function_refs<Made::value.functions[F]...>, axis_refs<Made::value.axes[A]...>, Made::value.words[W]...>;
 
 template <class Maker, class Shape, class HeldShapes = types<>, class HeldValues = types<>>
-using expr_of = decltype(take_expr<recorded<Maker, room_for_expressions>, Shape, HeldShapes, HeldValues>(
-    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.word_count>{},
-    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.axis_count>{},
-    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.leaf_count>{},
-    std::make_integer_sequence<int, recorded<Maker, room_for_expressions>::value.function_count>{}));
+using expr_of = decltype(take_expr<recorded<Maker>, Shape, HeldShapes, HeldValues>(
+    std::make_integer_sequence<int, recorded<Maker>::value.word_count>{},
+    std::make_integer_sequence<int, recorded<Maker>::value.axis_count>{},
+    std::make_integer_sequence<int, recorded<Maker>::value.leaf_count>{},
+    std::make_integer_sequence<int, recorded<Maker>::value.function_count>{}));
 
 template <op Code, class Axes, class Numbers, class... A>
 struct one_operation {
+  using ample = room<192, 32, 32, 8, 1>;
   template <int... I>
   static constexpr draft build(std::integer_sequence<int, I...>) {
     draft d;

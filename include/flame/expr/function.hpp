@@ -52,6 +52,7 @@ template <class Fn, class... Shapes>
 struct trace {
   using result_type = decltype(Fn{}(std::declval<typename sym_for<Shapes>::type>()...));
   using results = typename result_shapes<result_type>::type;
+  using ample = room<4096, 128, 1024, 64, 32, 64>;  // eight transformer blocks, or a network of 40 stacks
   static constexpr text name = type_name<Fn>();
 
   template <int... I>
@@ -70,12 +71,12 @@ struct trace {
     for (const graph::assignment& a : g.assigned) {
       d.states.push(a.state);
       g.outputs.push(g.as_type(a.value, a.state->type));
-      parameters.push(a.state);  // also where nothing reads it
     }
-    for (int n : canonical_order(g)) {
-      if (!g.is(n, op::leaf)) break;
-      if (!d.operands.has(g[n].leaf) && !parameters.has(g[n].leaf)) parameters.push(g[n].leaf);
-    }
+    const list<int> order = canonical_order(g);
+    for (int n : order)  // leaves that are used, in the order of their ids
+      if (g.is(n, op::leaf) && !d.operands.has(g[n].leaf)) parameters.push(g[n].leaf);
+    for (const leaf_info* s : d.states)
+      if (!parameters.has(s)) parameters.push(s);
     sort(parameters, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });
     d.operands.append(parameters);
     return d;
@@ -125,25 +126,6 @@ constexpr auto joined_path() {
   }
 }
 
-template <class Path, const function_info* F, int I>
-struct joined_name {
-  static constexpr text inner = F->leaves[I]->name;
-  static constexpr int size = Path::name.size + (Path::empty ? 0 : 1) + inner.size;
-  struct storage {
-    char chars[static_cast<unsigned>(size) + 1] = {};
-  };
-  static constexpr storage fill() {
-    storage s;
-    int n = 0;
-    for (int i = 0; i < Path::name.size; ++i) s.chars[n++] = Path::name[i];
-    if (!Path::empty) s.chars[n++] = '.';
-    for (int i = 0; i < inner.size; ++i) s.chars[n++] = inner[i];
-    return s;
-  }
-  static constexpr storage data = fill();
-  static constexpr text value{data.chars, size};
-};
-
 }  // namespace detail
 
 // The axis that counts the instances of a stack.
@@ -154,38 +136,69 @@ struct instances : dim<> {
 
 namespace detail {
 
-// The caller's leaf for parameter I of a function: its path behind the caller's, one tensor for each instance.
-template <class Path, const function_info* F, int I, bool Stacked>
-struct outer_leaf {
-  static constexpr tensor_type make_type() {
-    const tensor_type& inner = F->leaves[I]->type;
-    if (!Stacked) return inner;
-    tensor_type t;
-    t.element = inner.element;
-    t.stack = static_cast<u8>(inner.stack + 1);
-    t.push(axis_ptr<instances<Path>>);
-    for (int i = 0; i < inner.rank; ++i) t.push(inner.axes[i]);
-    return t;
+// The caller's leaves for the parameters of a function, which stand behind its arguments: each one's path behind the
+// caller's; stacked, one tensor for each instance.
+template <class Path, const function_info* F, int Arguments, bool Stacked>
+struct outer_leaves {
+  static constexpr int count = F->leaf_count - Arguments;
+  static constexpr int prefix = Path::empty ? 0 : Path::name.size + 1;
+  static constexpr const leaf_info& inner(int i) { return *F->leaves[Arguments + i]; }
+
+  static constexpr int count_chars() {
+    int n = 0;
+    for (int i = 0; i < count; ++i) n += prefix + inner(i).name.size;
+    return n;
   }
-  static constexpr text name = joined_name<Path, F, I>::value;
-  static constexpr leaf_info info{mix(hash_of(name), static_cast<u64>(F->leaves[I]->kind)), F->leaves[I]->kind,
-                                  make_type(), name};
-};
-
-// The states that a call renews are the caller's states.
-template <class Path, const function_info* F, bool Stacked, int... I>
-constexpr void push_states(graph& g, int node, std::integer_sequence<int, I...>) {
-  auto one = [&](const leaf_info* inner, const leaf_info* outer) {
-    for (int k = 0; k < F->state_count; ++k)
-      if (F->states[k] == inner) g.assigned.push({outer, g.result(node, F->first_state + k)});
+  struct name_storage {
+    char chars[static_cast<unsigned>(count_chars()) + 1] = {};
   };
-  (one(F->leaves[I], &outer_leaf<Path, F, I, Stacked>::info), ...);
-}
+  static constexpr name_storage write_names() {
+    name_storage s;
+    int n = 0;
+    for (int i = 0; i < count; ++i) {
+      const text name = inner(i).name;
+      for (int k = 0; k + 1 < prefix; ++k) s.chars[n++] = Path::name.data[k];
+      if (prefix) s.chars[n++] = '.';
+      for (int k = 0; k < name.size; ++k) s.chars[n++] = name.data[k];
+    }
+    return s;
+  }
+  static constexpr name_storage names = write_names();
 
-template <class Path, const function_info* F, int First, bool Stacked, int... I>
-constexpr void push_parameters(graph& g, list<int>& in, std::integer_sequence<int, I...>) {
-  (in.push(g.leaf(&outer_leaf<Path, F, First + I, Stacked>::info)), ...);
-}
+  struct leaf_storage {
+    leaf_info at[static_cast<unsigned>(count) + 1] = {};
+  };
+  static constexpr leaf_storage write_leaves() {
+    leaf_storage s;
+    const u64 prefix_hash = prefix ? hash_of(".", hash_of(Path::name)) : hash_of("");
+    int n = 0;
+    for (int i = 0; i < count; ++i) {
+      leaf_info& l = s.at[i];
+      l = inner(i);
+      l.id = mix(hash_of(l.name, prefix_hash), static_cast<u64>(l.kind));
+      l.name = {names.chars + n, prefix + l.name.size};
+      n += l.name.size;
+      if (!Stacked) continue;
+      const tensor_type one = l.type;
+      l.type.rank = 0;
+      l.type.stack = static_cast<u8>(one.stack + 1);
+      l.type.push(axis_ptr<instances<Path>>);
+      for (int k = 0; k < one.rank; ++k) l.type.push(one.axes[k]);
+    }
+    return s;
+  }
+  static constexpr leaf_storage leaves = write_leaves();
+
+  static constexpr void push(graph& g, list<int>& in) {
+    for (int i = 0; i < count; ++i) in.push(g.leaf(&leaves.at[i]));
+  }
+  // The states that a call renews are the caller's states.
+  static constexpr void push_states(graph& g, int node) {
+    for (int k = 0; k < F->state_count; ++k)
+      for (int i = 0; i < count; ++i)
+        if (F->states[k] == &inner(i)) g.assigned.push({&leaves.at[i], g.result(node, F->first_state + k)});
+  }
+};
 
 template <class T>
 struct mode_of {
@@ -264,15 +277,15 @@ constexpr auto call(const Fn&, const A&... a) {
   list<int> in;
   (in.push(detail::import_into(*g, a)), ...);
   constexpr int given = sizeof...(A);
-  detail::push_parameters<Path, f, given, false>(*g, in, std::make_integer_sequence<int, f->leaf_count - given>{});
+  using parameters = detail::outer_leaves<Path, f, given, false>;
+  parameters::push(*g, in);
   call_info info;
   info.operands.resize(f->leaf_count);
   info.outputs.resize(f->output_count, output_mode::carry);
   list<u64> numbers;
   info.encode(numbers);
   int node = g->put(op::call, in, {}, numbers, nullptr, f);
-  if constexpr (f->state_count > 0)
-    detail::push_states<Path, f, false>(*g, node, std::make_integer_sequence<int, f->leaf_count>{});
+  parameters::push_states(*g, node);
   return detail::call_results<typename trace::results, void, trace::results::size>(
       g, node, std::make_integer_sequence<int, trace::results::size>{});
 }
@@ -294,7 +307,8 @@ constexpr auto repeat(const Fn&, const A&... a) {
   ((g = g ? g : detail::graph_behind(a)), ...);
   list<int> in;
   (in.push(detail::import_into(*g, detail::mode_of<A>::value(a))), ...);
-  detail::push_parameters<Path, f, given, true>(*g, in, std::make_integer_sequence<int, f->leaf_count - given>{});
+  using parameters = detail::outer_leaves<Path, f, given, true>;
+  parameters::push(*g, in);
   call_info info;
   info.repeat = true;
   int next = 0;
@@ -312,8 +326,7 @@ constexpr auto repeat(const Fn&, const A&... a) {
   list<const axis_info*> with;
   with.push(axis_ptr<count>);
   int node = g->put(op::call, in, with, numbers, nullptr, f);
-  if constexpr (f->state_count > 0)
-    detail::push_states<Path, f, true>(*g, node, std::make_integer_sequence<int, f->leaf_count>{});
+  parameters::push_states(*g, node);
   return detail::call_results<typename trace::results, count, carries>(
       g, node, std::make_integer_sequence<int, trace::results::size>{});
 }

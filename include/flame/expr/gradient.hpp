@@ -11,56 +11,54 @@ inline constexpr bool is_scalar = shape_of<E>::rank == 0 && is_floating(dtype_of
 
 enum class wanted : u8 { gradients, value_and_gradients };
 
-template <class E, class... Leaves>
+// Cotangent: of the output; void for 1.
+template <class E, class Cotangent, class... Leaves>
 struct gradient_source {
-  static constexpr graph from() {
+  static constexpr int count(bool calls) {
+    if constexpr (leaf_type<E>)
+      return calls ? 0 : 1;
+    else
+      return calls ? count_calls(E::words) : node_count(E::words);
+  }
+  static constexpr int node_room = static_cast<int>(sizeof...(Leaves)) + count(false);
+  static constexpr int call_room = count(true);
+  static constexpr graph from(array_view<const function_info*> forwards = {}) {
     graph g;
     (g.leaf(&leaf_of<Leaves>::info), ...);
     if constexpr (leaf_type<E>)
       g.outputs.push(g.leaf(&leaf_of<E>::info));
     else
-      g.outputs = decode(g, E::view());
+      g.outputs = decode(g, E::view(), {}, forwards);
     return g;
   }
-  static constexpr int find_call_room() {
-    if constexpr (leaf_type<E>)
-      return 0;
-    else
-      return count_calls(E::words);
-  }
-  static constexpr int call_room = find_call_room();
   static constexpr list<int> outputs(const graph& g) { return g.outputs; }
   static constexpr list<int> wrt(const graph&) {
     list<int> w;
     for (int i = 0; i < static_cast<int>(sizeof...(Leaves)); ++i) w.push(i);
     return w;
   }
+  static constexpr list<const leaf_info*> cotangents() {
+    list<const leaf_info*> l;
+    if constexpr (std::is_void_v<Cotangent>)
+      l.push(nullptr);
+    else
+      l.push(&leaf_of<Cotangent>::info);
+    return l;
+  }
 };
 
-// Cotangent: of the output; void for 1.
-template <class Source, keep Policy, wanted Want, class Cotangent>
+template <class Source, keep Policy, wanted Want>
 struct gradient_maker {
-  static constexpr text name = "gradient";
+  using ample = room<512, 32, 32, 16, 8>;
   static constexpr draft make() {
-    const graph g = Source::from();
-    const list<int> outputs = Source::outputs(g), wrt = Source::wrt(g);
-    list<const leaf_info*> cotangents;
-    if constexpr (std::is_void_v<Cotangent>)
-      cotangents.push(nullptr);
-    else
-      cotangents.push(&leaf_of<Cotangent>::info);
-    differentiated d = differentiate(g, outputs, cotangents, wrt, derived_calls<Source, Policy>::table.at);
-    draft r;
-    r.g = static_cast<graph&&>(d.g);
-    if (Want == wanted::value_and_gradients)
-      r.g.outputs = d.values;
-    else
-      r.g.outputs.clear();
-    for (int i = 0; i < wrt.size(); ++i) {
-      int n = d.gradients[i];
-      r.g.outputs.push(n >= 0 ? n : zeros(r.g, g.type(wrt[i])));
+    draft d;
+    d.g = derived_calls<Source, Policy>::differentiated();
+    if (Want == wanted::gradients) {
+      const list<int>& all = d.g.outputs;
+      const int count = Source::wrt(d.g).count;
+      d.g.outputs = list<int>(all.items + all.count - count, count);
     }
-    return r;
+    return d;
   }
 };
 
@@ -91,9 +89,9 @@ constexpr list<int> traced_gradients(const S& loss, const X&... x) {
   const int one = g.constant(1, g.type(loss.n).element);
   const activity act = analyse(g, {&loss.n, 1}, wrt);
   if (!act.calls.empty()) refuse(op::call, fault::operands_clash);
-  reverse_sweep sweep{g, act, nullptr, {}, {}};
+  reverse_sweep sweep{g, act.active, {}, nullptr, {}, {}};
   sweep.run({&loss.n, 1}, {&one, 1});
-  for (int n : wrt) r.push(sweep.cotangent[n] >= 0 ? sweep.rule.full(sweep.cotangent[n], n) : zeros(g, g.type(n)));
+  for (int n : wrt) r.push(sweep.cotangent[n] >= 0 ? sweep.rule.full(sweep.cotangent[n], n) : zeros(g, tensor_type(g.type(n))));
   return r;
 }
 
@@ -118,8 +116,8 @@ constexpr auto grad(const E& e, const X&... x) {
         return std::tuple{one(x)...};
     } else {
       static_assert((leaf_type<X> && ...), "flame::grad(e, x): x must be a leaf of e");
-      using source = detail::gradient_source<E, std::remove_cvref_t<X>...>;
-      using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients, void>;
+      using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
+      using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
       return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
     }
   }
@@ -130,8 +128,8 @@ template <operand_type E, operand_type... X>
 constexpr auto value_and_grad(const E& e, const X&...) {
   static_assert(detail::is_scalar<E>,
                 "flame::value_and_grad(e, x): e must be a scalar of floating type; sum it over its axes first");
-  using source = detail::gradient_source<E, std::remove_cvref_t<X>...>;
-  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::value_and_gradients, void>;
+  using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
+  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::value_and_gradients>;
   return detail::make_expr<maker, shapes<shape_of<E>, shape_of<X>...>>(e);
 }
 
@@ -139,8 +137,8 @@ constexpr auto value_and_grad(const E& e, const X&...) {
 template <operand_type E, leaf_type D, leaf_type... X>
 constexpr auto vjp(const E& e, const D&, const X&...) {
   static_assert(std::is_same_v<shape_of<E>, shape_of<D>>, "flame::vjp(e, d, x): d must have the shape of e");
-  using source = detail::gradient_source<E, std::remove_cvref_t<X>...>;
-  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients, std::remove_cvref_t<D>>;
+  using source = detail::gradient_source<E, std::remove_cvref_t<D>, std::remove_cvref_t<X>...>;
+  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
   return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
 }
 

@@ -106,7 +106,7 @@ struct counts {
     return "a call has other operands or outputs than its function";
   if (o.axis_count != (info.repeat ? 1 : 0)) return "a repeat has one axis, a plain call none";
   axis_map map;
-  if (call(g.operation_of(n), map, info) != fault::none) return "a call's operands do not fit its function";
+  if (call(g.operation_of(n), map) != fault::none) return "a call's operands do not fit its function";
   for (int i = 0; i < info.operands.size(); ++i) {
     const call_operand& operand = info.operands[i];
     const tensor_type& wanted = o.function->leaves[i]->type;

@@ -272,7 +272,7 @@ struct evaluator {
     const function_info& f = *g[n].function;
     call_info info = g.call_of(n);
     rule::axis_map map;
-    if (rule::call(g.operation_of(n), map, info) != fault::none) refuse(n, "its operands do not fit");
+    if (rule::call(g.operation_of(n), map) != fault::none) refuse(n, "its operands do not fit");
     const axis_info* counter = info.repeat ? g.axis(n, 0) : nullptr;
     i64 count = counter ? e[counter] : 1;
     graph body = graph_of(f);

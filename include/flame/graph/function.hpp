@@ -51,6 +51,25 @@ struct call_operand {
   friend constexpr bool operator==(const call_operand&, const call_operand&) = default;
 };
 
+// The numbers of a call node, read in place.
+struct call_view {
+  const u64* data;
+
+  [[nodiscard]] constexpr bool repeat() const { return data[0] & 1; }
+  [[nodiscard]] constexpr bool reverse() const { return (data[0] >> 1) & 1; }
+  [[nodiscard]] constexpr int operand_count() const { return static_cast<int>((data[0] >> 8) & 0xffffff); }
+  [[nodiscard]] constexpr int output_count() const { return static_cast<int>(data[0] >> 32); }
+  [[nodiscard]] constexpr call_operand operand(int i) const {
+    return {static_cast<operand_mode>(sixteen(i) & 3), static_cast<int>(sixteen(i) >> 2)};
+  }
+  [[nodiscard]] constexpr output_mode output(int i) const {
+    return static_cast<output_mode>(sixteen(operand_count() + i));
+  }
+
+ private:
+  [[nodiscard]] constexpr u64 sixteen(int i) const { return (data[1 + i / 4] >> (16 * (i % 4))) & 0xffff; }
+};
+
 // The data of a call node. A plain call is the call of one instance: no count, all operands plain, all outputs carry.
 struct call_info {
   bool repeat = false;   // axes: the axis that counts the instances
@@ -72,16 +91,13 @@ struct call_info {
     if (filled) data.push(word);
   }
   static constexpr call_info decode(const u64* data) {
+    const call_view v{data};
     call_info c;
-    c.repeat = data[0] & 1, c.reverse = (data[0] >> 1) & 1;
-    int operands = static_cast<int>((data[0] >> 8) & 0xffffff), outputs = static_cast<int>(data[0] >> 32);
-    for (int i = 0; i < operands + outputs; ++i) {
-      u64 s = (data[1 + i / 4] >> (16 * (i % 4))) & 0xffff;
-      if (i < operands)
-        c.operands.push({static_cast<operand_mode>(s & 3), static_cast<int>(s >> 2)});
-      else
-        c.outputs.push(static_cast<output_mode>(s));
-    }
+    c.repeat = v.repeat(), c.reverse = v.reverse();
+    c.operands.resize(v.operand_count());
+    c.outputs.resize(v.output_count());
+    for (int i = 0; i < c.operands.count; ++i) c.operands.items[i] = v.operand(i);
+    for (int i = 0; i < c.outputs.count; ++i) c.outputs.items[i] = v.output(i);
     return c;
   }
 };

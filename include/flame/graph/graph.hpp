@@ -75,21 +75,20 @@ struct graph {
   // The node of this operation on these operands: the one that is there, or a new one at the end. What is given may
   // lie in this graph's own pools.
   constexpr int put(op code, array_view<int> operands, array_view<const axis_info*> with = {},
-                    array_view<u64> numbers = {}, const leaf_info* leaf = nullptr,
+                    array_view<u64> numbers = {}, const leaf_info* of_leaf = nullptr,
                     const function_info* function = nullptr) {
+    if (of_leaf) return leaf(of_leaf);
     const int* in = operands.items;
     const int swapped_operands[2] = {operands.count > 1 ? in[1] : 0, operands.count > 0 ? in[0] : 0};
     if (is_commutative(code) && swapped(in[0], in[1])) in = swapped_operands;
-    u64 h = mix(static_cast<u64>(code), static_cast<u64>(operands.count));
-    for (int i = 0; i < operands.count; ++i) h = mix(h, nodes.items[in[i]].hash);
-    for (int i = 0; i < with.count; ++i) h = mix(h, with.items[i]->id);
-    for (int i = 0; i < numbers.count; ++i) h = mix(h, numbers.items[i]);
-    if (leaf) h = mix(mix(h, leaf->id), leaf->type.hash());
-    if (function) h = mix(h, function->id);
+    u64 h = combine(static_cast<u64>(code) | static_cast<u64>(operands.count) << 8, function ? function->id : 0);
+    for (int i = 0; i < operands.count; ++i) h = combine(h, nodes.items[in[i]].hash);
+    for (int i = 0; i < with.count; ++i) h = combine(h, with.items[i]->id);
+    for (int i = 0; i < numbers.count; ++i) h = combine(h, numbers.items[i]);
     int found = table.find(h, [&](int n) {
       const node& o = nodes.items[n];
       if (o.code != code || o.arg_count != operands.count || o.axis_count != with.count ||
-          o.data_count != numbers.count || o.leaf != leaf || o.function != function)
+          o.data_count != numbers.count || o.function != function)
         return false;
       for (int i = 0; i < operands.count; ++i)
         if (args.items[o.args + i] != in[i]) return false;
@@ -101,7 +100,7 @@ struct graph {
     });
     if (found >= 0) return found;
     node o;
-    o.code = code, o.leaf = leaf, o.function = function, o.hash = h;
+    o.code = code, o.function = function, o.hash = h;
     o.args = args.count, o.arg_count = operands.count;
     o.axes = axes.count, o.axis_count = with.count;
     o.data = data.count, o.data_count = numbers.count;
@@ -119,7 +118,16 @@ struct graph {
     table.reserve(nodes.count + n);
   }
 
-  constexpr int leaf(const leaf_info* l) { return put(op::leaf, {}, {}, {}, l); }
+  constexpr int leaf(const leaf_info* l) {
+    const u64 type_hash = l->type.hash(), h = combine(type_hash, l->id);
+    int found = table.find(h, [&](int n) { return nodes.items[n].leaf == l; });
+    if (found >= 0) return found;
+    node o;
+    o.leaf = l, o.hash = h;
+    o.type = intern(l->type, type_hash);
+    table.add(h);
+    return nodes.push(o);
+  }
   constexpr int constant(double value, dtype d) {
     const u64 numbers[] = {__builtin_bit_cast(u64, value), static_cast<u64>(d)};
     return put(op::constant, {}, {}, numbers);
@@ -167,28 +175,30 @@ struct graph {
 
   // The type of a result: the output of the function called, under the caller's axes.
   constexpr fault infer_result(const node& o, tensor_type& t) const {
-    int call = args[o.args];
-    operation c = operation_of(call);
-    call_info info = call_of(call);
     rule::axis_map map;
-    if (fault f = rule::call(c, map, info); f != fault::none) return f;
-    int index = static_cast<int>(data[o.data]);
-    const tensor_type& inner = c.function->outputs[index];
-    t.element = inner.element;
-    if (info.outputs[index] == output_mode::each) {
-      t.push(c.axes[0]);
-      t.stack = 1;
-    }
-    t.stack = static_cast<u8>(t.stack + inner.stack);
-    for (int i = 0; i < inner.rank; ++i)
-      if (fault f = rule::extend(t, map(inner.axes[i])); f != fault::none) return f;
-    return fault::none;
+    const int call = args[o.args];
+    if (fault f = rule::call(operation_of(call), map); f != fault::none) return f;
+    return infer_result(o, map, t);
   }
 
  private:
   hash_table table;       // of nodes
   hash_table type_table;  // of types
+  rule::axis_map results_map;  // of the call whose result came last: its other results come next
+  int results_call = -1;
 
+  constexpr fault infer_result(const node& o, const rule::axis_map& map, tensor_type& t) const {
+    const int call = args[o.args];
+    const node& c = nodes[call];
+    return rule::result(*c.function, {data.items + c.data}, map, c.axis_count ? axis(call, 0) : nullptr,
+                        static_cast<int>(data[o.data]), t);
+  }
+
+  constexpr fault bind_results(const operation& o, int call) {
+    results_map.inner.clear(), results_map.outer.clear();
+    results_call = call;
+    return rule::call(o, results_map);
+  }
   constexpr bool swapped(int first, int second) const {
     const node &a = nodes.items[first], &b = nodes.items[second];
     if (a.hash <= b.hash) return false;
@@ -197,8 +207,7 @@ struct graph {
     const tensor_type &s = types.items[a.type], &t = types.items[b.type];
     return s.rank < t.rank ? within(s, t) : s.rank > t.rank && within(t, s);
   }
-  constexpr int intern(const tensor_type& t) {
-    u64 h = t.hash();
+  constexpr int intern(const tensor_type& t, u64 h) {
     int found = type_table.find(h, [&](int i) { return types.items[i] == t; });
     if (found >= 0) return found;
     type_table.add(h);
@@ -222,16 +231,22 @@ struct graph {
   }
   constexpr int type_of(const node& o) {
     if (int t = widest_operand(o); t >= 0) return t;
-    operation p;
-    p.code = o.code, p.leaf = o.leaf, p.function = o.function;
-    p.operands.reserve(o.arg_count);
-    for (int i = 0; i < o.arg_count; ++i) p.operands.push(&types.items[nodes.items[args.items[o.args + i]].type]);
-    p.axes = {axes.items + o.axes, o.axis_count};
-    p.data = {data.items + o.data, o.data_count};
     tensor_type t;
-    fault f = o.code == op::result ? infer_result(o, t) : infer(p, t);
+    fault f = fault::none;
+    if (o.code == op::result) {
+      if (args[o.args] != results_call) f = bind_results(operation_of(args[o.args]), args[o.args]);
+      if (f == fault::none) f = infer_result(o, results_map, t);
+    } else {
+      operation p;
+      p.code = o.code, p.leaf = o.leaf, p.function = o.function;
+      p.operands.reserve(o.arg_count);
+      for (int i = 0; i < o.arg_count; ++i) p.operands.push(&types.items[nodes.items[args.items[o.args + i]].type]);
+      p.axes = {axes.items + o.axes, o.axis_count};
+      p.data = {data.items + o.data, o.data_count};
+      f = o.code == op::call ? bind_results(p, nodes.count) : infer(p, t);
+    }
     if (f != fault::none) refuse(o.code, f);
-    return intern(t);
+    return intern(t, t.hash());
   }
 };
 

@@ -362,30 +362,47 @@ struct axis_map {
   list<const axis_info*> inner, outer;
   constexpr const axis_info* operator()(const axis_info* a) const {
     int i = inner.find(a);
-    return i < 0 ? a : outer[i];
+    return i < 0 ? a : outer.items[i];
   }
   constexpr bool bind(const axis_info* in, const axis_info* out) {
-    int i = inner.find(in);
-    if (i >= 0) return outer[i] == out;
+    for (int i = 0; i < inner.count; ++i)
+      if (inner.items[i] == in) return outer.items[i] == out;
     inner.push(in), outer.push(out);
     return true;
   }
 };
 
-constexpr fault call(const operation& o, axis_map& map, const call_info& info) {
+constexpr fault call(const operation& o, axis_map& map) {
   const function_info& f = *o.function;
-  if (f.leaf_count != o.operands.size() || info.operands.size() != f.leaf_count ||
-      info.outputs.size() != f.output_count)
+  const call_view info{o.data.items};
+  if (f.leaf_count != o.operands.size() || info.operand_count() != f.leaf_count ||
+      info.output_count() != f.output_count)
     return fault::operands_clash;
+  const bool repeat = info.repeat();
   for (int i = 0; i < f.leaf_count; ++i) {
     const tensor_type &given = o.operands[i], &wanted = f.leaves[i]->type;
-    int skipped = info.operands[i].mode == operand_mode::each ? 1 : 0;
+    int skipped = repeat && info.operand(i).mode == operand_mode::each ? 1 : 0;
     if (given.element != wanted.element || given.rank != wanted.rank + skipped ||
         given.stack != wanted.stack + skipped)
       return fault::operands_clash;
     for (int k = 0; k < wanted.rank; ++k)
       if (!map.bind(wanted.axes[k], given.axes[k + skipped])) return fault::operands_clash;
   }
+  return fault::none;
+}
+
+// The type of an output of a call, under the caller's axes. stack: the axis that counts the instances.
+constexpr fault result(const function_info& f, const call_view& info, const axis_map& map, const axis_info* stack,
+                       int index, tensor_type& out) {
+  const tensor_type& inner = f.outputs[index];
+  out.element = inner.element;
+  if (info.output(index) == output_mode::each) {
+    out.push(stack);
+    out.stack = 1;
+  }
+  out.stack = static_cast<u8>(out.stack + inner.stack);
+  for (int i = 0; i < inner.rank; ++i)
+    if (fault why = extend(out, map(inner.axes[i])); why != fault::none) return why;
   return fault::none;
 }
 
@@ -416,7 +433,7 @@ constexpr fault infer(const operation& o, tensor_type& out) {
     case op::gather: case op::scatter_add: return rule::indexing(o, out);
     case op::call: {
       rule::axis_map map;
-      return rule::call(o, map, call_info::decode(o.data.items));
+      return rule::call(o, map);
     }
     default: break;
   }

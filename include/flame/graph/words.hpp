@@ -18,35 +18,41 @@ struct encoded {
   u64 id = 0;
 };
 
-// The nodes that the outputs need, in canonical order: operands before users, leaves before all.
-[[nodiscard]] constexpr list<int> canonical_order(const graph& g) {
+// The nodes that the outputs need, in canonical order: operands before users, leaves before all. as_leaf: by node, the
+// leaf that it is taken for, or null; empty for none.
+[[nodiscard]] constexpr list<int> canonical_order(const graph& g, array_view<int> outputs,
+                                                  array_view<const leaf_info*> as_leaf = {}) {
   enum : u8 { unseen, open, done };
   list<int> leaves, rest, stack;
   list<u8> state;
   rest.reserve(g.size());
   state.resize(g.size(), unseen);
-  for (int out : g.outputs) {
+  auto leaf_at = [&](int n) {
+    return as_leaf.count && as_leaf.items[n] ? as_leaf.items[n] : g.nodes.items[n].leaf;
+  };
+  for (int out : outputs) {
     stack.push(out);
     while (!stack.empty()) {
-      int n = stack.back();
-      const node& o = g.nodes.items[n];
-      if (state.items[n] != unseen || o.arg_count == 0) {
+      const int n = stack.back();
+      const bool is_leaf = leaf_at(n) != nullptr;
+      if (state.items[n] != unseen || is_leaf) {
         stack.pop();
         if (state.items[n] == done) continue;
         state.items[n] = done;
-        (o.code == op::leaf ? leaves : rest).push(n);
+        (is_leaf ? leaves : rest).push(n);
         continue;
       }
       state.items[n] = open;
-      const int* in = g.args.items + o.args;
-      for (int i = o.arg_count - 1; i >= 0; --i)
-        if (state.items[in[i]] == unseen) stack.push(in[i]);
+      const array_view<int> in = g.args_of(n);
+      for (int i = in.count - 1; i >= 0; --i)
+        if (state.items[in.items[i]] == unseen) stack.push(in.items[i]);
     }
   }
-  sort(leaves, [&](int a, int b) { return g.nodes.items[a].leaf->id < g.nodes.items[b].leaf->id; });
+  sort(leaves, [&](int a, int b) { return leaf_at(a)->id < leaf_at(b)->id; });
   leaves.append(rest);
   return leaves;
 }
+[[nodiscard]] constexpr list<int> canonical_order(const graph& g) { return canonical_order(g, g.outputs); }
 
 namespace detail {
 
@@ -54,13 +60,17 @@ namespace detail {
 template <class T>
 struct numbering {
   list<const T*> items;
-  hash_table table;
+  hash_table table;  // of the first `known` items
+  int known = 0;
+  int next = 0;  // things are mostly met again in the order in which they came
 
   constexpr int operator()(const T* t) {
+    if (next < items.count && items.items[next] == t) return next++;
+    for (; known < items.count; ++known) table.add(items.items[known]->id);
     int found = table.find(t->id, [&](int i) { return items.items[i] == t; });
-    if (found >= 0) return found;
-    items.push(t);
-    return table.add(t->id);
+    if (found < 0) found = items.push(t);
+    next = found + 1;
+    return found;
   }
   // Orders the items by id, and gives the new number of each old one.
   constexpr list<int> sort_by_id() {
@@ -102,22 +112,29 @@ struct packer {
 
 }  // namespace detail
 
-// `operands`: the leaves of a function in the order of its operands, used or not; empty for an expression, whose
-// leaves then come in the order of their ids.
-[[nodiscard]] constexpr encoded encode(const graph& g, array_view<const leaf_info*> operands = {}) {
+// The part of a graph that some nodes need. `operands`: the leaves of a function in the order of its operands, used or
+// not; empty for an expression, whose leaves then come in the order of their ids. as_leaf: as for canonical_order.
+[[nodiscard]] constexpr encoded encode(const graph& g, array_view<int> outputs, array_view<const leaf_info*> operands,
+                                       array_view<const leaf_info*> as_leaf = {}) {
   encoded e;
-  const list<int> order = canonical_order(g);
+  const list<int> order = canonical_order(g, outputs, as_leaf);
   detail::numbering<leaf_info> leaves;
   detail::numbering<axis_info> axes;
   detail::numbering<function_info> functions;
   list<int> place, leaf_of, axis_of, function_of;  // by node; by leaf, axis, call in their order
-  for (const leaf_info* l : operands) leaves(l);
+  leaves.items.append(operands);
   place.resize(g.size());
-  int data_count = 0;
+  int data_count = 0, leaf_count = 0;
   for (int at = 0; at < order.count; ++at) {
-    const node& o = g.nodes.items[order.items[at]];
-    place.items[order.items[at]] = at;
-    if (o.leaf) leaf_of.push(leaves(o.leaf));
+    const int n = order.items[at];
+    const node& o = g.nodes.items[n];
+    place.items[n] = at;
+    const leaf_info* leaf = as_leaf.count && as_leaf.items[n] ? as_leaf.items[n] : o.leaf;
+    if (leaf) {
+      leaf_of.push(leaves(leaf));
+      ++leaf_count;
+      continue;
+    }
     if (o.function) function_of.push(functions(o.function));
     for (int i = 0; i < o.axis_count; ++i) axis_of.push(axes(g.axes.items[o.axes + i]));
     if (o.arg_count > 255 || o.axis_count > 255) detail::refuse_size("a call with more than 255 operands");
@@ -126,45 +143,51 @@ struct packer {
   if (order.count > 0xffff) detail::refuse_size("more than 65,535 operations");
   if (axes.items.count > 256) detail::refuse_size("more than 256 axes");
   const list<int> axis_number = axes.sort_by_id(), function_number = functions.sort_by_id();
-  e.words.reserve(2 * order.count + axis_of.count + data_count + g.outputs.count + 1);
-  e.words.push(static_cast<u64>(order.count) | static_cast<u64>(g.outputs.count) << 32);
-  const int *next_leaf = leaf_of.items, *next_axis = axis_of.items, *next_function = function_of.items;
-  for (int n : order) {
-    const node& o = g.nodes.items[n];
+  list<u64>& words = e.words;
+  words.reserve(2 * order.count + axis_of.count + data_count + outputs.count + 1);
+  words.push(static_cast<u64>(order.count) | static_cast<u64>(outputs.count) << 32);
+  for (int leaf : leaf_of) words.push(static_cast<u64>(op::leaf) | static_cast<u64>(leaf) << 32);
+  const int *next_axis = axis_of.items, *next_function = function_of.items;
+  for (int at = leaf_count; at < order.count; ++at) {
+    const node& o = g.nodes.items[order.items[at]];
     const int* in = g.args.items + o.args;
-    u64 first = o.leaf ? static_cast<u64>(*next_leaf++) : o.arg_count > 0 ? static_cast<u64>(place.items[in[0]]) : 0;
-    u64 second = o.arg_count > 1 ? static_cast<u64>(place.items[in[1]]) : 0;
-    e.words.push(static_cast<u64>(o.code) | static_cast<u64>(o.arg_count) << 8 | static_cast<u64>(o.axis_count) << 16 |
-                 static_cast<u64>(o.data_count) << 24 | first << 32 | second << 48);
+    u64 head = static_cast<u64>(o.code) | static_cast<u64>(o.arg_count) << 8 | static_cast<u64>(o.axis_count) << 16 |
+               static_cast<u64>(o.data_count) << 24;
+    if (o.arg_count > 0) head |= static_cast<u64>(place.items[in[0]]) << 32;
+    if (o.arg_count > 1) head |= static_cast<u64>(place.items[in[1]]) << 48;
+    words.push(head);
     if (o.arg_count > 2) {
-      detail::packer more{e.words, 16};
+      detail::packer more{words, 16};
       for (int i = 2; i < o.arg_count; ++i) more.push(place.items[in[i]]);
       more.finish();
     }
-    if (o.function) e.words.push(static_cast<u64>(function_number.items[*next_function++]));
+    if (o.function) words.push(static_cast<u64>(function_number.items[*next_function++]));
     if (o.axis_count > 0) {
-      detail::packer named{e.words, 8};
+      detail::packer named{words, 8};
       for (int i = 0; i < o.axis_count; ++i) named.push(axis_number.items[*next_axis++]);
       named.finish();
     }
-    if (o.data_count > 0) e.words.append({g.data.items + o.data, o.data_count});
+    if (o.data_count > 0) words.append({g.data.items + o.data, o.data_count});
   }
-  detail::packer outputs{e.words, 16};
-  for (int n : g.outputs) {
-    outputs.push(place.items[n]);
+  detail::packer places{words, 16};
+  for (int n : outputs) {
+    places.push(place.items[n]);
     e.outputs.push(g.type(n));
   }
-  outputs.finish();
+  places.finish();
   e.leaves = static_cast<list<const leaf_info*>&&>(leaves.items);
   e.axes = static_cast<list<const axis_info*>&&>(axes.items);
   e.functions = static_cast<list<const function_info*>&&>(functions.items);
   u64 h = 0;
-  for (u64 x : e.words) h = mix(h, x);
-  for (const axis_info* a : e.axes) h = mix(h, a->id);
-  for (const leaf_info* l : e.leaves) h = mix(mix(h, l->id), l->type.hash());
-  for (const function_info* f : e.functions) h = mix(h, f->id);
+  for (u64 x : words) h = combine(h, x);
+  for (const axis_info* a : e.axes) h = combine(h, a->id);
+  for (const leaf_info* l : e.leaves) h = combine(combine(h, l->id), l->type.hash());
+  for (const function_info* f : e.functions) h = combine(h, f->id);
   e.id = h;
   return e;
+}
+[[nodiscard]] constexpr encoded encode(const graph& g, array_view<const leaf_info*> operands = {}) {
+  return encode(g, g.outputs, operands);
 }
 
 // What words refer to.
@@ -221,29 +244,18 @@ struct word_reader {
 
 [[nodiscard]] constexpr int node_count(const u64* words) { return static_cast<int>(words[0] & 0xffffffff); }
 
-// Which nodes are the outputs.
-[[nodiscard]] constexpr list<int> output_places(const u64* words, int word_count) {
-  list<int> places;
-  const int count = static_cast<int>(words[0] >> 32);
-  const u64* last = words + word_count - (count + 3) / 4;
-  for (int i = 0; i < count; ++i) places.push(static_cast<int>((last[i / 4] >> (16 * (i % 4))) & 0xffff));
-  return places;
-}
-
-// Adds the words' nodes to a graph and returns their outputs. Leaves become the given nodes, where there are any; so
-// does each node for which `instead`, if given, has one that is not -1.
-constexpr list<int> decode(graph& g, const word_view& v, array_view<int> operands = {}, array_view<int> instead = {}) {
+// Adds the words' nodes to a graph and returns their outputs. Leaves become the given nodes, where there are any; call
+// number i becomes a call of forwards[i], a function with more outputs, where that is given and not null.
+constexpr list<int> decode(graph& g, const word_view& v, array_view<int> operands = {},
+                           array_view<const function_info*> forwards = {}) {
   word_reader r(v.words);
   list<int> place, in, outputs;
   list<const axis_info*> axes;
+  int calls = 0;
   place.resize(r.count);
   g.reserve(r.count);
   for (int n = 0; n < r.count; ++n) {
     r.read();
-    if (instead.count && instead.items[n] >= 0) {
-      place.items[n] = instead.items[n];
-      continue;
-    }
     if (r.code == op::leaf) {
       place.items[n] = operands.count ? operands.items[r.first] : g.leaf(v.leaves[r.first]);
       continue;
@@ -251,18 +263,32 @@ constexpr list<int> decode(graph& g, const word_view& v, array_view<int> operand
     in.clear(), axes.clear();
     for (int i = 0; i < r.arg_count; ++i) in.push(place.items[r.operand(i)]);
     for (int i = 0; i < r.axis_count; ++i) axes.push(v.axes[r.axis(i)]);
-    place.items[n] = g.put(r.code, in, axes, {r.data, r.data_count}, nullptr,
-                           r.code == op::call ? v.functions[r.function] : nullptr);
+    if (r.code != op::call) {
+      place.items[n] = g.put(r.code, in, axes, {r.data, r.data_count});
+      continue;
+    }
+    const function_info* f = v.functions[r.function];
+    list<u64> numbers(r.data, r.data_count);
+    if (int k = calls++; k < forwards.count && forwards.items[k]) {
+      f = forwards.items[k];
+      call_info info = call_info::decode(r.data);
+      info.outputs.resize(f->output_count, info.repeat ? output_mode::each : output_mode::carry);
+      numbers.clear();
+      info.encode(numbers);
+    }
+    place.items[n] = g.put(op::call, in, axes, numbers, nullptr, f);
   }
   for (int i = 0; i < r.outputs; ++i) outputs.push(place.items[r.output(i)]);
   return outputs;
 }
 
 // The function's own graph, with all its operands as leaves, used or not, at the beginning.
-[[nodiscard]] constexpr graph graph_of(const function_info& f) {
+[[nodiscard]] constexpr graph graph_of(const function_info& f, array_view<const function_info*> forwards = {}) {
   graph g;
-  for (int i = 0; i < f.leaf_count; ++i) g.leaf(f.leaves[i]);
-  g.outputs = decode(g, view(f));
+  list<int> leaves;
+  g.reserve(f.leaf_count + node_count(f.words));
+  for (int i = 0; i < f.leaf_count; ++i) leaves.push(g.leaf(f.leaves[i]));
+  g.outputs = decode(g, view(f), leaves, forwards);
   return g;
 }
 

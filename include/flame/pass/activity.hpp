@@ -120,6 +120,7 @@ struct dependency_map {
 // What a call must give when it is differentiated.
 struct call_activity {
   int node = -1;
+  int number = -1;  // among the graph's calls
   mask in;       // operands whose gradient is asked for
   mask out;      // outputs that have a cotangent
   mask carried;  // operands handed from instance to instance: the caller does not hold what the others got
@@ -169,7 +170,7 @@ struct activity {
       if (!out.items[c].any()) continue;
       const call_info info = g.call_of(n);
       call_activity r;
-      r.node = n, r.out = out.items[c];
+      r.node = n, r.number = c, r.out = out.items[c];
       for (bool changed = true; changed;) {  // a cotangent of one output is one of the states it came through
         changed = false;
         for (int i = 0; i < info.operands.count; ++i) {

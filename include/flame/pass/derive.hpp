@@ -3,61 +3,67 @@
 #include <flame/pass/differentiate.hpp>
 #include <flame/pass/freeze.hpp>
 #include <flame/pass/partition.hpp>
-#include <flame/pass/simplify.hpp>
 #include <utility>
 
 namespace flame {
 
-struct derivative_request {
-  const function_info* function = nullptr;
-  mask in, out, carried;
-};
-
-template <int N>
-struct request_list {
-  derivative_request at[static_cast<unsigned>(N) + 1] = {};
-};
-
 template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
 struct derive;
 
-// What a graph with calls needs before it can be differentiated. Source: `static constexpr graph from()`,
-// `outputs(const graph&)`, `wrt(const graph&)`; and, to spare an evaluation, `call_room`, the number of its calls.
+// The derivatives of the calls in what is differentiated, and its gradients. Source: `static constexpr graph from(forwards
+// = {})`, in which call number i is of forwards[i] (graph/words.hpp); `outputs(const graph&)`, `wrt(const graph&)` and
+// `cotangents()` as for differentiate; `node_room`, at least the number of its nodes; `call_room`, that of its calls.
+//
+// A graph with calls is analysed in an evaluation of its own, since the calls' derivatives are types.
 template <class Source, keep Policy>
 struct derived_calls {
-  static constexpr int find_room() {
-    if constexpr (requires { Source::call_room; }) {
-      return Source::call_room;
-    } else {
-      int calls = 0;
-      for (const node& o : Source::from().nodes) calls += o.code == op::call;
-      return calls;
-    }
-  }
-  static constexpr int room = find_room();
-  struct request_list {
-    derivative_request at[static_cast<unsigned>(room) + 1] = {};
-    int count = 0;
+  struct analysis {
+    u8 active[static_cast<unsigned>(Source::node_room) + 1] = {};
+    int node_count = 0;
+    call_activity calls[static_cast<unsigned>(Source::call_room) + 1] = {};
+    const function_info* functions[static_cast<unsigned>(Source::call_room) + 1] = {};
+    int call_count = 0;
   };
-  static constexpr request_list list_requests() {
-    request_list r;
-    if (room == 0) return r;
-    graph g = Source::from();
-    const activity a = analyse(g, Source::outputs(g), Source::wrt(g));
-    for (const call_activity& c : a.calls) r.at[r.count++] = {g[c.node].function, c.in, c.out, c.carried};
+  static constexpr analysis find() {
+    analysis r;
+    if (Source::call_room > 0) {
+      const graph g = Source::from();
+      const activity a = analyse(g, Source::outputs(g), Source::wrt(g));
+      for (u8 active : a.active) r.active[r.node_count++] = active;
+      for (const call_activity& c : a.calls) {
+        r.functions[r.call_count] = g[c.node].function;
+        r.calls[r.call_count++] = c;
+      }
+    }
     return r;
   }
-  static constexpr request_list requests = list_requests();
+  static constexpr analysis found = find();
   struct table_type {
-    derived_call at[static_cast<unsigned>(requests.count) + 1] = {};
+    derived_call at[static_cast<unsigned>(found.call_count) + 1] = {};
   };
   template <int... I>
   static constexpr table_type make(std::integer_sequence<int, I...>) {
-    return {{derive<requests.at[I].function, requests.at[I].in, requests.at[I].out, requests.at[I].carried,
-                    Policy>::call...,
+    return {{derive<found.functions[I], found.calls[I].in, found.calls[I].out, found.calls[I].carried, Policy>::call...,
              derived_call{}}};
   }
-  static constexpr table_type table = make(std::make_integer_sequence<int, requests.count>{});
+  static constexpr table_type table = make(std::make_integer_sequence<int, found.call_count>{});
+
+  // Source's graph with its gradients behind its outputs.
+  static constexpr graph differentiated() {
+    list<const function_info*> forwards;
+    forwards.resize(Source::call_room, nullptr);
+    for (int i = 0; i < found.call_count; ++i) forwards[found.calls[i].number] = table.at[i].forward;
+    graph g = Source::from(forwards);
+    const list<int> outputs = Source::outputs(g), wrt = Source::wrt(g);
+    if (Source::call_room > 0) {
+      differentiate(g, outputs, Source::cotangents(), wrt, {found.active, found.node_count},
+                    {found.calls, found.call_count}, table.at);
+    } else {
+      const activity a = analyse(g, outputs, wrt);
+      differentiate(g, outputs, Source::cotangents(), wrt, a.active, a.calls, table.at);
+    }
+    return g;
+  }
 };
 
 // How many nodes of some words are calls.
@@ -70,6 +76,14 @@ struct derived_calls {
   }
   return calls;
 }
+
+// A function as a source of derivatives.
+template <const function_info* F>
+struct function_source {
+  static constexpr int node_room = node_count(F->words) + F->leaf_count;
+  static constexpr int call_room = F->function_count == 0 ? 0 : count_calls(F->words);
+  static constexpr graph from(array_view<const function_info*> forwards = {}) { return graph_of(*F, forwards); }
+};
 
 template <int N>
 struct leaf_list {
@@ -89,95 +103,127 @@ struct derive {
   }
   static constexpr leaf_list<F->output_count> cotangents = make_cotangents();
 
-  static constexpr int call_room = F->function_count == 0 ? 0 : count_calls(F->words);
-  static constexpr graph from() { return graph_of(*F); }
-  static constexpr list<int> outputs(const graph& g) {
-    list<int> o;
-    for (int i = 0; i < F->output_count; ++i)
-      if (Out.has(i)) o.push(g.outputs[i]);
-    return o;
-  }
-  static constexpr list<int> wrt(const graph&) {
-    list<int> w;
-    for (int i = 0; i < F->leaf_count; ++i)
-      if (In.has(i)) w.push(i);  // graph_of: leaf i is node i
-    return w;
-  }
-
-  // Forward and backward in one: the outputs, the gradients, what the forward keeps for the backward.
-  struct joint_maker {
-    static constexpr text name = derive::name;
-    static constexpr draft make() {
-      const graph g = from();
-      const list<int> of = outputs(g), leaves = wrt(g);
-      draft d;
-      d.operands.append({F->leaves, F->leaf_count});
-      list<const leaf_info*> with;
+  struct source : function_source<F> {
+    static constexpr list<int> outputs(const graph& g) {
+      list<int> o;
       for (int i = 0; i < F->output_count; ++i)
-        if (Out.has(i)) with.push(&cotangents.at[i]);
-      d.operands.append(with);
-      differentiated j = differentiate(g, of, with, leaves, derived_calls<derive, Policy>::table.at);
-      d.g = static_cast<graph&&>(j.g);
-      d.g.outputs = j.values;
-      for (int i = 0; i < leaves.size(); ++i) {
-        int n = j.gradients[i];
-        d.g.outputs.push(n >= 0 ? n : zeros(d.g, g.type(leaves[i])));
-      }
-      list<u8> held;
-      held.resize(d.g.size(), 0);
-      for (int i = 0; i < F->leaf_count; ++i) held[i] = !Carried.has(i);
-      d.g.outputs.append(partition(d.g, F->output_count, held, Policy));
-      return d;
+        if (Out.has(i)) o.push(g.outputs[i]);
+      return o;
+    }
+    static constexpr list<int> wrt(const graph&) {
+      list<int> w;
+      for (int i = 0; i < F->leaf_count; ++i)
+        if (In.has(i)) w.push(i);  // graph_of: leaf i is node i
+      return w;
+    }
+    static constexpr list<const leaf_info*> cotangents() {
+      list<const leaf_info*> l;
+      for (int i = 0; i < F->output_count; ++i)
+        if (Out.has(i)) l.push(&derive::cotangents.at[i]);
+      return l;
     }
   };
-  using joint = recorded<joint_maker, room_for_functions>;
-  static constexpr int gradient_count = In.count();
-  static constexpr int kept_count = joint::value.output_count - F->output_count - gradient_count;
-  static constexpr word_view joint_words() {
-    return {joint::value.words, joint::value.axes, joint::value.leaves, joint::value.functions};
+
+  // Both functions, from one graph: the forward gives the function's outputs and what is kept of its nodes, the residual;
+  // the backward gives the gradients, with leaves in place of the residual.
+  template <class Forward, class Backward, int Kept>
+  struct split_record {
+    record<Forward> forward;
+    record<Backward> backward;
+    type_record<Kept> residual;
+    int kept_count = 0;
+    [[nodiscard]] constexpr bool complete() const {
+      return forward.complete() && backward.complete() && kept_count <= Kept;
+    }
+  };
+  static constexpr leaf_info residual_leaf(int i, const tensor_type& type) {
+    return {mix(mix(0x4E51D0A1, F->id), static_cast<u64>(i)), leaf_kind::argument, type, "residual"};
   }
+  template <class Forward, class Backward, int Kept>
+  static constexpr split_record<Forward, Backward, Kept> split() {
+    const graph g = derived_calls<source, Policy>::differentiated();
+    list<u8> held;
+    held.resize(g.size(), 0);
+    for (int i = 0; i < F->leaf_count; ++i) held[i] = !Carried.has(i);
+    const list<int> kept = partition(g, F->output_count, held, Policy);
+    split_record<Forward, Backward, Kept> r;
+    r.kept_count = kept.size();
+    for (int i = 0; i < kept.size() && i < Kept; ++i) r.residual.set(i, g.type(kept[i]));
+
+    list<int> values(g.outputs.items, F->output_count);
+    values.append(kept);
+    r.forward.set(encode(g, values, {F->leaves, F->leaf_count}));
+    r.forward.state_count = F->state_count, r.forward.first_state = F->first_state;
+    for (int i = 0; i < F->state_count; ++i) r.forward.states[i] = F->states[i];
+
+    list<const leaf_info*> operands = source::cotangents(), as_leaf;
+    for (int i = 0; i < F->leaf_count; ++i)
+      if (!Carried.has(i)) operands.push(F->leaves[i]);
+    list<leaf_info> leaves;  // in place of those of `residual`, whose types come from this evaluation
+    leaves.resize(kept.size());
+    as_leaf.resize(g.size(), nullptr);
+    for (int i = 0; i < kept.size(); ++i) {
+      leaves[i] = residual_leaf(i, g.type(kept[i]));
+      operands.push(&leaves[i]);
+      as_leaf[kept[i]] = &leaves[i];
+    }
+    r.backward.set(encode(g, {g.outputs.items + F->output_count, In.count()}, operands, as_leaf));
+    return r;
+  }
+  struct ample_split {
+    static constexpr int calls = source::call_room;
+    static constexpr auto value =
+        split<room<F->word_count + 64 * (calls + 1), F->axis_count + 8, 0, F->function_count + calls,
+                   F->output_count + 64, F->state_count>,
+              room<3 * F->word_count + 128 * (calls + 1), F->axis_count + 32, 0, F->function_count + 2 * calls,
+                   F->leaf_count>,
+              64>();
+  };
+  struct exact_split {
+    static constexpr const auto& forward() { return ample_split::value.forward; }
+    static constexpr const auto& backward() { return ample_split::value.backward; }
+    static constexpr auto value =
+        split<room<forward().word_count, forward().axis_count, 0, forward().function_count, forward().output_count,
+                   F->state_count>,
+              room<backward().word_count, backward().axis_count, 0, backward().function_count, backward().output_count>,
+              ample_split::value.kept_count>();
+  };
+  using made_split = std::conditional_t<ample_split::value.complete(), ample_split, exact_split>;
+  static constexpr int kept_count = made_split::value.kept_count;
 
   static constexpr leaf_list<kept_count> make_residual() {
     leaf_list<kept_count> l;
-    for (int i = 0; i < kept_count; ++i)
-      l.at[i] = {mix(mix(0x4E51D0A1, F->id), static_cast<u64>(i)), leaf_kind::argument,
-                 joint::value.output(F->output_count + gradient_count + i), "residual"};
+    for (int i = 0; i < kept_count; ++i) l.at[i] = residual_leaf(i, made_split::value.residual[i]);
     return l;
   }
   static constexpr leaf_list<kept_count> residual = make_residual();
 
-  struct forward_maker {
+  struct made_forward {
     static constexpr text name = derive::name;
-    static constexpr draft make() {
-      draft d;
-      list<int> all = decode(d.g, joint_words());
-      d.g.outputs.append({all.items, F->output_count});
-      d.g.outputs.append({all.items + F->output_count + gradient_count, kept_count});
-      d.operands.append({F->leaves, F->leaf_count});
-      d.states.append({F->states, F->state_count});
-      d.first_state = F->first_state;
-      return d;
-    }
+    static constexpr const auto& made() { return made_split::value.forward; }
+    static constexpr const leaf_info* const* leaves() { return F->leaves; }
   };
-  // The joint graph with leaves in place of what is kept.
-  struct backward_maker {
+  static constexpr int operand_count = Out.count() + F->leaf_count - Carried.count() + kept_count;
+  struct operand_list {
+    const leaf_info* leaves[static_cast<unsigned>(operand_count) + 1] = {};
+    operand_source sources[static_cast<unsigned>(operand_count) + 1] = {};
+  };
+  static constexpr operand_list list_operands() {
+    operand_list l;
+    int n = 0;
+    auto add = [&](const leaf_info* leaf, operand_source s) { l.leaves[n] = leaf, l.sources[n++] = s; };
+    for (int i = 0; i < F->output_count; ++i)
+      if (Out.has(i)) add(&cotangents.at[i], {operand_source::cotangent, i});
+    for (int i = 0; i < F->leaf_count; ++i)
+      if (!Carried.has(i)) add(F->leaves[i], {operand_source::operand, i});
+    for (int i = 0; i < kept_count; ++i) add(&residual.at[i], {operand_source::residual, F->output_count + i});
+    return l;
+  }
+  static constexpr operand_list operands = list_operands();
+  struct made_backward {
     static constexpr text name = derive::name;
-    static constexpr draft make() {
-      draft d;
-      for (int i = 0; i < F->output_count; ++i)
-        if (Out.has(i)) d.operands.push(&cotangents.at[i]);
-      for (int i = 0; i < F->leaf_count; ++i)
-        if (!Carried.has(i)) d.operands.push(F->leaves[i]);
-      for (int i = 0; i < kept_count; ++i) d.operands.push(&residual.at[i]);
-      const list<int> places = output_places(joint::value.words, joint::value.word_count);
-      list<int> instead;
-      instead.resize(node_count(joint::value.words), -1);
-      for (int i = 0; i < kept_count; ++i)
-        instead[places[F->output_count + gradient_count + i]] = d.g.leaf(&residual.at[i]);
-      list<int> all = decode(d.g, joint_words(), {}, instead);
-      d.g.outputs.append({all.items + F->output_count, gradient_count});
-      return d;
-    }
+    static constexpr const auto& made() { return made_split::value.backward; }
+    static constexpr const leaf_info* const* leaves() { return operands.leaves; }
   };
 
   // With nothing kept the forward is the function itself.
@@ -185,41 +231,26 @@ struct derive {
     if constexpr (kept_count == 0)
       return F;
     else
-      return &frozen<forward_maker>::info;
+      return &stored<made_forward>::info;
   }
-  static constexpr int source_count = Out.count() + F->leaf_count - Carried.count() + kept_count;
-  struct source_list {
-    operand_source at[static_cast<unsigned>(source_count) + 1] = {};
-  };
-  static constexpr source_list make_sources() {
-    source_list s;
-    int n = 0;
-    for (int i = 0; i < F->output_count; ++i)
-      if (Out.has(i)) s.at[n++] = {operand_source::cotangent, i};
-    for (int i = 0; i < F->leaf_count; ++i)
-      if (!Carried.has(i)) s.at[n++] = {operand_source::operand, i};
-    for (int i = 0; i < kept_count; ++i) s.at[n++] = {operand_source::residual, F->output_count + i};
-    return s;
-  }
-  static constexpr source_list sources = make_sources();
-  static constexpr derived_call call{forward(), &frozen<backward_maker>::info, sources.at, source_count, In, Out};
+  static constexpr derived_call call{forward(), &stored<made_backward>::info, operands.sources, operand_count, In, Out};
 };
 
 // A function whose derivative the user gave: it takes the operands, then the cotangents of all outputs.
 template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
   requires(F->derivative != nullptr)
 struct derive<F, In, Out, Carried, Policy> {
-  static constexpr int source_count = F->leaf_count + F->output_count;
+  static constexpr int operand_count = F->leaf_count + F->output_count;
   struct source_list {
-    operand_source at[static_cast<unsigned>(source_count)] = {};
+    operand_source at[static_cast<unsigned>(operand_count)] = {};
   };
-  static constexpr source_list make_sources() {
+  static constexpr source_list list_sources() {
     source_list s;
     for (int i = 0; i < F->leaf_count; ++i) s.at[i] = {operand_source::operand, i};
     for (int i = 0; i < F->output_count; ++i) s.at[F->leaf_count + i] = {operand_source::cotangent, i};
     return s;
   }
-  static constexpr source_list sources = make_sources();
+  static constexpr source_list sources = list_sources();
   static constexpr mask find_floating() {
     mask m;
     for (int i = 0; i < F->leaf_count; ++i)
@@ -227,7 +258,7 @@ struct derive<F, In, Out, Carried, Policy> {
     return m;
   }
   static constexpr mask floating = find_floating();
-  static constexpr derived_call call{F, F->derivative, sources.at, source_count, floating, Out};
+  static constexpr derived_call call{F, F->derivative, sources.at, operand_count, floating, Out};
 };
 
 }  // namespace flame

@@ -20,34 +20,13 @@ struct derived_call {
   mask in, out;
 };
 
-// The graph with a residual beside the outputs of every active call. Nodes keep their numbers: calls stay as unlike
-// each other as they were.
-[[nodiscard]] constexpr graph with_residuals(const graph& from, const activity& act, const derived_call* calls) {
-  if (act.calls.empty()) return from;
-  graph g;
-  g.reserve(from.size());
-  int next = 0;
-  for (int n = 0; n < from.size(); ++n) {
-    if (next == act.calls.size() || act.calls[next].node != n) {
-      g.copy(from, n, from.args_of(n));
-      continue;
-    }
-    const function_info* forward = calls[next++].forward;
-    call_info info = from.call_of(n);
-    info.outputs.resize(forward->output_count, info.repeat ? output_mode::each : output_mode::carry);
-    list<u64> numbers;
-    info.encode(numbers);
-    g.put(op::call, from.args_of(n), from.axes_of(n), numbers, nullptr, forward);
-  }
-  g.outputs = from.outputs;
-  return g;
-}
-
 // The reverse sweep: adds to a graph the gradients of the sum over `outputs` of <output, cotangent>.
+// Every active call gives its residual already.
 struct reverse_sweep {
   graph& g;
-  const activity& act;
-  const derived_call* calls;        // for each of act.calls, in order
+  array_view<u8> active;            // by node
+  array_view<call_activity> called;
+  const derived_call* calls;        // for each of them, in order
   list<int> cotangent;              // by node
   list<list<int>> call_cotangents;  // by active call, by output
   backward rule{g};
@@ -57,11 +36,11 @@ struct reverse_sweep {
   }
 
   constexpr void run(array_view<int> outputs, array_view<int> cotangents) {
-    const int size = act.active.size();
+    const int size = active.count;
     list<int> call_index;
     call_index.resize(size, -1);
-    for (int i = 0; i < act.calls.size(); ++i) call_index[act.calls[i].node] = i;
-    call_cotangents.resize(act.calls.size());
+    for (int i = 0; i < called.count; ++i) call_index[called[i].node] = i;
+    call_cotangents.resize(called.count);
     cotangent.resize(size, -1);
     for (int i = 0; i < outputs.size(); ++i) accumulate(cotangent[outputs[i]], cotangents[i]);
     for (int n = size - 1; n >= 0; --n) {
@@ -70,7 +49,7 @@ struct reverse_sweep {
         continue;
       }
       const int d = cotangent.items[n];
-      if (d < 0 || !act.active.items[n]) continue;
+      if (d < 0 || !active.items[n]) continue;
       const int count = g.nodes.items[n].arg_count;
       if (g.is(n, op::result)) {
         list<int>& of_call = call_cotangents[call_index[g.arg(n, 0)]];
@@ -81,7 +60,7 @@ struct reverse_sweep {
       }
       for (int i = 0; i < count; ++i) {
         int x = g.arg(n, i);
-        if (act.active.items[x] && differentiates(g, n, i)) accumulate(cotangent.items[x], rule(n, i, d));
+        if (active.items[x] && differentiates(g, n, i)) accumulate(cotangent.items[x], rule(n, i, d));
       }
     }
   }
@@ -129,7 +108,7 @@ struct reverse_sweep {
     int call = g.put(op::call, in, g.axes_of(n), numbers, nullptr, d.backward);
     for (int i = 0; i < info.operands.size(); ++i) {
       int x = g.arg(n, i);
-      if (d.in.has(i) && act.active[x]) accumulate(cotangent[x], g.result(call, gradient_of[i]));
+      if (d.in.has(i) && active[x]) accumulate(cotangent[x], g.result(call, gradient_of[i]));
     }
   }
 
@@ -145,33 +124,20 @@ struct reverse_sweep {
 // The gradient with respect to what nothing depends on.
 constexpr int zeros(graph& g, const tensor_type& t) { return g.as_type(g.constant(0, t.element), t); }
 
-struct differentiated {
-  graph g;
-  list<int> values;     // the outputs of the given graph
-  list<int> gradients;  // one for each leaf asked for, of its type; -1 where nothing depends on it
-};
-
-// The graph with the gradients of the sum over `outputs` of <output, cotangent> beside it. A null cotangent is 1 (the
-// output is a scalar). act: of these outputs and leaves. calls: for each of its calls, in order.
-[[nodiscard]] constexpr differentiated differentiate(const graph& from, array_view<int> outputs,
-                                                     array_view<const leaf_info*> cotangents, array_view<int> wrt,
-                                                     const activity& act, const derived_call* calls) {
-  differentiated r{with_residuals(from, act, calls), from.outputs, {}};
+// Adds the gradients of the sum over `outputs` of <output, cotangent> to a graph, as outputs behind those that it has,
+// one for each of `wrt` and of its type. A null cotangent is 1 (the output is a scalar).
+constexpr void differentiate(graph& g, array_view<int> outputs, array_view<const leaf_info*> cotangents,
+                             array_view<int> wrt, array_view<u8> active, array_view<call_activity> called,
+                             const derived_call* calls) {
   list<int> seeds;
-  for (int i = 0; i < outputs.size(); ++i)
-    seeds.push(cotangents[i] ? r.g.leaf(cotangents[i]) : r.g.constant(1, from.type(outputs[i]).element));
-  reverse_sweep sweep{r.g, act, calls, {}, {}};
+  for (int i = 0; i < outputs.count; ++i)
+    seeds.push(cotangents[i] ? g.leaf(cotangents[i]) : g.constant(1, g.type(outputs[i]).element));
+  reverse_sweep sweep{g, active, called, calls, {}, {}};
   sweep.run(outputs, seeds);
   for (int n : wrt) {
     int d = sweep.cotangent[n];
-    r.gradients.push(d < 0 || from.type(n).stack ? d : sweep.rule.full(d, n));
+    g.outputs.push(d < 0 ? zeros(g, tensor_type(g.type(n))) : g.type(n).stack ? d : sweep.rule.full(d, n));
   }
-  return r;
-}
-[[nodiscard]] constexpr differentiated differentiate(const graph& from, array_view<int> outputs,
-                                                     array_view<const leaf_info*> cotangents, array_view<int> wrt,
-                                                     const derived_call* calls) {
-  return differentiate(from, outputs, cotangents, wrt, analyse(from, outputs, wrt), calls);
 }
 
 }  // namespace flame

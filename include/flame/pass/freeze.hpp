@@ -18,11 +18,30 @@ struct draft {
 };
 
 // Room is cheap in g++ and clang; nvcc pays some 2 us for each element, used or not.
-struct room_for_expressions {
-  static constexpr int words = 192, axes = 32, leaves = 32, functions = 8, outputs = 8, states = 0;
+// No room for leaves: they are known without the record.
+template <int Words, int Axes, int Leaves, int Functions, int Outputs, int States = 0>
+struct room {
+  static constexpr int words = Words, axes = Axes, leaves = Leaves, functions = Functions, outputs = Outputs,
+                       states = States;
 };
-struct room_for_functions {  // four transformer blocks
-  static constexpr int words = 2048, axes = 128, leaves = 256, functions = 64, outputs = 128, states = 32;
+
+// Types of tensors, in arrays.
+template <int Room>
+struct type_record {
+  u32 heads[static_cast<unsigned>(Room) + 1] = {};  // element, rank, stack: 8 bits each
+  const axis_info* axes[static_cast<unsigned>(Room) * max_rank + 1] = {};
+
+  constexpr void set(int i, const tensor_type& t) {
+    heads[i] = static_cast<u32>(t.element) | static_cast<u32>(t.rank) << 8 | static_cast<u32>(t.stack) << 16;
+    for (int k = 0; k < t.rank; ++k) axes[i * max_rank + k] = t.axes[k];
+  }
+  [[nodiscard]] constexpr tensor_type operator[](int i) const {
+    tensor_type t;
+    t.element = static_cast<dtype>(heads[i] & 0xff);
+    t.stack = static_cast<u8>(heads[i] >> 16);
+    for (int k = 0; k < static_cast<int>((heads[i] >> 8) & 0xff); ++k) t.push(axes[i * max_rank + k]);
+    return t;
+  }
 };
 
 // What a graph is encoded as (graph/words.hpp), in arrays.
@@ -32,8 +51,7 @@ struct record {
   const axis_info* axes[static_cast<unsigned>(Room::axes) + 1] = {};
   const leaf_info* leaves[static_cast<unsigned>(Room::leaves) + 1] = {};
   const function_info* functions[static_cast<unsigned>(Room::functions) + 1] = {};
-  u32 output_heads[static_cast<unsigned>(Room::outputs) + 1] = {};  // element, rank, stack: 8 bits each
-  const axis_info* output_axes[static_cast<unsigned>(Room::outputs) * max_rank + 1] = {};
+  type_record<Room::outputs> outputs;
   const leaf_info* states[static_cast<unsigned>(Room::states) + 1] = {};
   int word_count = 0, axis_count = 0, leaf_count = 0, function_count = 0, output_count = 0, state_count = 0;
   int first_state = 0;
@@ -41,88 +59,87 @@ struct record {
   const function_info* derivative = nullptr;
 
   [[nodiscard]] constexpr bool complete() const {
-    return word_count <= Room::words && axis_count <= Room::axes && leaf_count <= Room::leaves &&
+    return word_count <= Room::words && axis_count <= Room::axes && (leaf_count <= Room::leaves || Room::leaves == 0) &&
            function_count <= Room::functions && output_count <= Room::outputs && state_count <= Room::states;
   }
-  [[nodiscard]] constexpr tensor_type output(int i) const {
-    tensor_type t;
-    t.element = static_cast<dtype>(output_heads[i] & 0xff);
-    t.stack = static_cast<u8>(output_heads[i] >> 16);
-    for (int k = 0; k < static_cast<int>((output_heads[i] >> 8) & 0xff); ++k) t.push(output_axes[i * max_rank + k]);
-    return t;
+  constexpr void set(const encoded& e) {
+    word_count = e.words.count, axis_count = e.axes.count, leaf_count = e.leaves.count;
+    function_count = e.functions.count, output_count = e.outputs.count;
+    id = e.id;
+    if (complete()) {
+      for (int i = 0; i < word_count; ++i) words[i] = e.words.items[i];
+      for (int i = 0; i < axis_count; ++i) axes[i] = e.axes.items[i];
+      for (int i = 0; i < leaf_count && Room::leaves > 0; ++i) leaves[i] = e.leaves.items[i];
+      for (int i = 0; i < function_count; ++i) functions[i] = e.functions.items[i];
+      for (int i = 0; i < output_count; ++i) outputs.set(i, e.outputs.items[i]);
+    }
   }
 };
 
 template <class Room>
 [[nodiscard]] constexpr record<Room> record_of(const draft& d) {
-  const encoded e = encode(d.g, d.operands);
   record<Room> r;
-  r.word_count = e.words.count, r.axis_count = e.axes.count, r.leaf_count = e.leaves.count;
-  r.function_count = e.functions.count, r.output_count = e.outputs.count, r.state_count = d.states.count;
+  r.state_count = d.states.count;
   r.first_state = d.first_state;
-  r.id = d.derivative ? mix(e.id, d.derivative->id) : e.id;
+  r.set(encode(d.g, d.operands));
+  if (r.complete())
+    for (int i = 0; i < r.state_count; ++i) r.states[i] = d.states.items[i];
+  if (d.derivative) r.id = mix(r.id, d.derivative->id);
   r.derivative = d.derivative;
-  if (!r.complete()) return r;
-  for (int i = 0; i < r.word_count; ++i) r.words[i] = e.words.items[i];
-  for (int i = 0; i < r.axis_count; ++i) r.axes[i] = e.axes.items[i];
-  for (int i = 0; i < r.leaf_count; ++i) r.leaves[i] = e.leaves.items[i];
-  for (int i = 0; i < r.function_count; ++i) r.functions[i] = e.functions.items[i];
-  for (int i = 0; i < r.state_count; ++i) r.states[i] = d.states.items[i];
-  for (int i = 0; i < r.output_count; ++i) {
-    const tensor_type& t = e.outputs.items[i];
-    r.output_heads[i] = static_cast<u32>(t.element) | static_cast<u32>(t.rank) << 8 | static_cast<u32>(t.stack) << 16;
-    for (int k = 0; k < t.rank; ++k) r.output_axes[i * max_rank + k] = t.axes[k];
-  }
   return r;
 }
 
-// Maker: `static constexpr draft make()`.
-template <class Maker, class Room>
-struct first_record {
-  static constexpr record<Room> value = record_of<Room>(Maker::make());
-};
-template <class Maker, class Room>
-struct exact_record {
-  using first = first_record<Maker, Room>;
-  struct room {
-    static constexpr int words = first::value.word_count, axes = first::value.axis_count,
-                         leaves = first::value.leaf_count, functions = first::value.function_count,
-                         outputs = first::value.output_count, states = first::value.state_count;
-  };
-  static constexpr record<room> value = record_of<room>(Maker::make());
-};
-template <class Maker, class Room>
-struct recorded : std::conditional_t<first_record<Maker, Room>::value.complete(), first_record<Maker, Room>,
-                                     exact_record<Maker, Room>> {};
-
-// Maker: also `static constexpr text name`.
+// What a maker makes: in its ample room, or, where that is too small, in a room of its size.
+// Maker: `static constexpr draft make()`, and `ample` if it knows how much it makes at most.
 template <class Maker>
-struct frozen {
-  using made = recorded<Maker, room_for_functions>;
+struct ample_record {
+  static constexpr auto find_room() {
+    if constexpr (requires { typename Maker::ample; })
+      return typename Maker::ample{};
+    else
+      return room<2048, 128, 256, 64, 64, 32>{};
+  }
+  static constexpr auto value = record_of<decltype(find_room())>(Maker::make());
+};
+template <class Maker>
+struct exact_record {
+  using ample = ample_record<Maker>;
+  static constexpr auto value =
+      record_of<room<ample::value.word_count, ample::value.axis_count, ample::value.leaf_count,
+                     ample::value.function_count, ample::value.output_count, ample::value.state_count>>(Maker::make());
+};
+template <class Maker>
+struct recorded
+    : std::conditional_t<ample_record<Maker>::value.complete(), ample_record<Maker>, exact_record<Maker>> {};
+
+// A record as a function. Made: `static constexpr const record<...>& made()`, `static constexpr const leaf_info* const*
+// leaves()`, and its name.
+template <class Made>
+struct stored {
   struct storage {
-    u64 words[static_cast<unsigned>(made::value.word_count)] = {};
-    const axis_info* axes[static_cast<unsigned>(made::value.axis_count) + 1] = {};
-    const leaf_info* leaves[static_cast<unsigned>(made::value.leaf_count) + 1] = {};
-    const function_info* functions[static_cast<unsigned>(made::value.function_count) + 1] = {};
-    const leaf_info* states[static_cast<unsigned>(made::value.state_count) + 1] = {};
-    tensor_type outputs[static_cast<unsigned>(made::value.output_count) + 1] = {};
+    u64 words[static_cast<unsigned>(Made::made().word_count)] = {};
+    const axis_info* axes[static_cast<unsigned>(Made::made().axis_count) + 1] = {};
+    const leaf_info* leaves[static_cast<unsigned>(Made::made().leaf_count) + 1] = {};
+    const function_info* functions[static_cast<unsigned>(Made::made().function_count) + 1] = {};
+    const leaf_info* states[static_cast<unsigned>(Made::made().state_count) + 1] = {};
+    tensor_type outputs[static_cast<unsigned>(Made::made().output_count) + 1] = {};
   };
   template <class Record>
-  static constexpr storage trimmed(const Record& r) {
+  static constexpr storage trimmed(const Record& r, const leaf_info* const* leaves) {
     storage s;
     for (int i = 0; i < r.word_count; ++i) s.words[i] = r.words[i];
     for (int i = 0; i < r.axis_count; ++i) s.axes[i] = r.axes[i];
-    for (int i = 0; i < r.leaf_count; ++i) s.leaves[i] = r.leaves[i];
+    for (int i = 0; i < r.leaf_count; ++i) s.leaves[i] = leaves[i];
     for (int i = 0; i < r.function_count; ++i) s.functions[i] = r.functions[i];
     for (int i = 0; i < r.state_count; ++i) s.states[i] = r.states[i];
-    for (int i = 0; i < r.output_count; ++i) s.outputs[i] = r.output(i);
+    for (int i = 0; i < r.output_count; ++i) s.outputs[i] = r.outputs[i];
     return s;
   }
-  static constexpr storage data = trimmed(made::value);
+  static constexpr storage data = trimmed(Made::made(), Made::leaves());
   template <class Record>
   static constexpr function_info described(const Record& r) {
     function_info f;
-    f.id = r.id, f.name = Maker::name;
+    f.id = r.id, f.name = Made::name;
     f.words = data.words, f.word_count = r.word_count;
     f.axes = data.axes, f.axis_count = r.axis_count;
     f.leaves = data.leaves, f.leaf_count = r.leaf_count;
@@ -132,7 +149,18 @@ struct frozen {
     f.derivative = r.derivative;
     return f;
   }
-  static constexpr function_info info = described(made::value);
+  static constexpr function_info info = described(Made::made());
 };
+
+template <class Maker>
+struct recorded_function {
+  static constexpr text name = Maker::name;
+  static constexpr const auto& made() { return recorded<Maker>::value; }
+  static constexpr const leaf_info* const* leaves() { return recorded<Maker>::value.leaves; }
+};
+
+// A maker's graph as a function. Maker: also `static constexpr text name`.
+template <class Maker>
+struct frozen : stored<recorded_function<Maker>> {};
 
 }  // namespace flame

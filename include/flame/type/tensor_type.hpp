@@ -22,8 +22,8 @@ struct tensor_type {
   [[nodiscard]] constexpr bool has(const axis_info* a) const { return find(a) >= 0; }
   constexpr void push(const axis_info* a) { axes[rank++] = a; }
   [[nodiscard]] constexpr u64 hash() const {
-    u64 h = mix(static_cast<u64>(element), static_cast<u64>(rank) * 16 + stack);
-    for (int i = 0; i < rank; ++i) h = mix(h, axes[i]->id);
+    u64 h = static_cast<u64>(element) | static_cast<u64>(rank) << 8 | static_cast<u64>(stack) << 16;
+    for (int i = 0; i < rank; ++i) h = combine(h, axes[i]->id);
     return h;
   }
   friend constexpr bool operator==(const tensor_type& a, const tensor_type& b) {
