@@ -16,22 +16,29 @@ namespace function_test {
 // How often anything in this program asked for memory.
 std::atomic<int> allocations{0};
 
-void* allocate(std::size_t bytes, std::size_t alignment) {
+// Not inlined: g++ would take std::free for a mismatch with the operator new beside it.
+[[gnu::noinline]] void* allocate(std::size_t bytes, std::size_t alignment) {
   ++allocations;
   void* p = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (!p) throw std::bad_alloc();
   return p;
 }
+[[gnu::noinline]] void release(void* p) { std::free(p); }
 }  // namespace function_test
+
+// Once inlined, g++ takes the pairs of these for mismatched.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 
 void* operator new(std::size_t n) { return function_test::allocate(n, 16); }
 void* operator new(std::size_t n, std::align_val_t a) {
   return function_test::allocate(n, static_cast<std::size_t>(a));
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { function_test::release(p); }
+void operator delete(void* p, std::size_t) noexcept { function_test::release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { function_test::release(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { function_test::release(p); }
 
 namespace function_test {
 
