@@ -1,6 +1,7 @@
 // Numbers for laws: values of leaves, norms, and finite differences of what the reference evaluator computes.
 #pragma once
 #include <flame/graph/evaluate.hpp>
+#include <flame/pass/differentiate.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -84,6 +85,15 @@ template <class Function> value differences(value& at, Function f) {
     at.data[i] = x;
   }
   return gradient;
+}
+
+// A graph without calls with the gradients of the sum of <output, cotangent> behind its outputs; null stands
+// for 1.
+[[nodiscard]] inline graph with_gradients(graph g, const list<int>& outputs,
+                                          const list<const leaf_info*>& cotangents, const list<int>& wrt) {
+  const activity a = analyse(g, outputs, wrt);
+  differentiate(g, outputs, cotangents, wrt, a.active, a.calls, nullptr);
+  return g;
 }
 
 }  // namespace flame::laws

@@ -188,7 +188,7 @@ struct hash_table {
     int at[64] = {};  // the thing's number and 1; 0: empty
   };
   list<u64> hashes;
-  list<chunk> slots;  // its room
+  list<chunk> slots;
   u64 mask = 0;
   int used = 0;
 
@@ -202,6 +202,7 @@ struct hash_table {
     while (n < least) n *= 2;
     list<chunk> empty;
     empty.reserve(static_cast<int>(n / 64));
+    empty.count = empty.room;  // what a copy copies
     slots = static_cast<list<chunk>&&>(empty);
     mask = n - 1;
     for (int i = 0; i < used; ++i) place(hashes.items[i], i);

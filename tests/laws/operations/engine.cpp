@@ -32,13 +32,6 @@ graph alone(const graph& g, int n) {
   return simplify(from);
 }
 
-void push_gradients(differentiated& d, const list<const leaf_info*>& of) {
-  for (int i = 0; i < of.size(); ++i) {
-    int n = d.gradients[i];
-    d.g.outputs.push(n >= 0 ? n : d.g.as_type(d.g.constant(0, of[i]->type.element), of[i]->type));
-  }
-}
-
 list<int> nodes_of(graph& g, const list<const leaf_info*>& leaves) {
   list<int> n;
   for (const leaf_info* l : leaves) n.push(g.leaf(l));
@@ -60,20 +53,16 @@ subject make_subject(int n) {
   list<const leaf_info*> cotangents;
   cotangents.push(s.cotangent);
   graph from = g;
-  differentiated d = differentiate(from, from.outputs, cotangents, nodes_of(from, s.floating), nullptr);
-  d.g.outputs = d.values;
-  push_gradients(d, s.floating);
-  s.once = d.g;
+  const list<int> leaves = nodes_of(from, s.floating);
+  s.once = with_gradients(from, from.outputs, cotangents, leaves);
 
-  graph second = d.g;
-  list<int> gradients;
-  for (int i = 1; i < second.outputs.size(); ++i) gradients.push(second.outputs[i]);
+  graph second = s.once;
+  const list<int> gradients(second.outputs.items + 1, s.floating.size());
   list<const leaf_info*> all = s.floating;
   all.push(s.cotangent);
-  differentiated e = differentiate(second, gradients, s.directions, nodes_of(second, all), nullptr);
-  e.g.outputs = e.values;
-  push_gradients(e, all);
-  s.twice = e.g;
+  for (const leaf_info* l : s.directions) (void)second.leaf(l);
+  const list<int> again = nodes_of(second, all);
+  s.twice = with_gradients(second, gradients, s.directions, again);
   return s;
 }
 
