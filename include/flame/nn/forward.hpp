@@ -58,6 +58,7 @@ class model_function {
   template <class... T>
   program_cache& bind(const T&... a) {
     constexpr const function_info* f = &frozen<traced<T...>>::info;
+    static_assert(f->state_count == 0, "flame::forward<true>(model, fn): states are renewed by train_step alone");
     static thread_local program_cache cache(*f);
     if (bound_ != f) {  // parameters stay where they are
       bound_ = f;
@@ -74,9 +75,10 @@ class model_function {
   const function_info* bound_ = nullptr;
   std::vector<bound_value> in_;
 };
-template <class Model, class Fn>
-model_function<Model, Fn> forward(const Model& m, Fn) {
-  return model_function<Model, Fn>(m);
+// forward<true>: as in training, dropout drops and norms use the batch; nothing is renewed.
+template <bool Training = false, class Model, class Fn>
+model_function<Model, Fn, Training> forward(const Model& m, Fn) {
+  return model_function<Model, Fn, Training>(m);
 }
 
 }  // namespace flame

@@ -28,6 +28,12 @@ constexpr auto mean_over(const auto& x, Others) {
   return mean_of<typename Others::type>::value(x);
 }
 
+// A leaf as a symbol of the graph that another operand is traced in: what is made of it and numbers stays in the graph.
+template <leaf_type Leaf, operand_type Other>
+constexpr auto beside(const Leaf& leaf, const Other& other) {
+  return typename sym_for<shape_of<Leaf>>::type{{}, other.g, import_into(*other.g, leaf)};
+}
+
 }  // namespace detail
 
 // embedding_table(index) = weight[index], weight [entry, feature], normal with deviation 1 as in PyTorch.
@@ -147,11 +153,13 @@ struct batch_norm {
       auto v = detail::mean_over(centred * centred, others);
       using E = element_of<shape_of<decltype(x)>>;
       auto n = detail::count<E>(x, typename decltype(others)::type{});
-      assign(running_mean, stop_gradient(running_mean * (1 - momentum) + m * momentum));
-      assign(running_var, stop_gradient(running_var * (1 - momentum) + v * (n / (n - 1.0)) * momentum));
+      auto old_mean = detail::beside(running_mean, x), old_var = detail::beside(running_var, x);
+      assign(running_mean, stop_gradient(old_mean * (1 - momentum) + m * momentum));
+      assign(running_var, stop_gradient(old_var * (1 - momentum) + v * (n / (n - 1.0)) * momentum));
       return centred * rsqrt(v + eps) * weight + bias;
     } else {
-      return (x - running_mean) * rsqrt(running_var + eps) * weight + bias;
+      auto v = detail::beside(running_var, x);
+      return (x - running_mean) * rsqrt(v + eps) * weight + bias;
     }
   }
 };

@@ -54,9 +54,17 @@ struct model_extents {
   std::vector<lora> adapted;
 };
 
+// One stack of a model, of each instance of the stacks around it.
+struct stack_place {
+  std::string leaf_name;
+  std::vector<int> instance;
+  int count;
+};
+
 // The weights and where they lie.
 struct model_layout {
   model_extents given;
+  std::vector<stack_place> stacks;  // outer ones first
   std::vector<weight> weights;
   i64 size = 0;
 };
@@ -96,10 +104,11 @@ struct layout_visitor {
       w.init = {initial::kind::constant, w.rank > 0 ? choice->alpha / static_cast<double>(w.rank) : 0};
     layout.weights.push_back(std::move(w));
   }
-  int instances(const std::string& path) const {
+  int instances(const std::string& path) {
     for (const stack_count& c : layout.given.stacks)
       if (c.path == path || c.path == leaf_name(path)) {
         if (c.count < 0) throw error("flame::init: the stack " + path + " cannot have " + std::to_string(c.count) + " instances");
+        layout.stacks.push_back({leaf_name(path), instance, static_cast<int>(c.count)});
         return static_cast<int>(c.count);
       }
     throw error("flame::init: the number of instances of the stack " + path + " is not given; add instances_of(\"" + path +
@@ -199,22 +208,20 @@ class model_weights {
     const std::string name = detail::text_of(leaf->name);
     bound_value v;
     bool found = false;
-    for (const weight& w : weights()) {
-      if (w.leaf_name != name) continue;
-      bound_value* at = &v;
-      for (int i : w.instance) {
-        at->stacked = true;
-        if (static_cast<int>(at->instances.size()) <= i) at->instances.resize(static_cast<std::size_t>(i) + 1);
-        at = &at->instances[static_cast<std::size_t>(i)];
-      }
-      at->one = view(w, flat);
+    auto at = [&](const std::vector<int>& instance) {
+      bound_value* one = &v;
+      for (int i : instance) one = &one->instances[static_cast<std::size_t>(i)];
+      return one;
+    };
+    for (const stack_place& s : layout_->stacks) {  // a stack may have no instances
+      if (!name.starts_with(s.leaf_name + ".")) continue;
+      at(s.instance)->stacked = true;
+      at(s.instance)->instances.resize(static_cast<std::size_t>(s.count));
       found = true;
     }
-    if (!found) {
-      if (!leaf->type.stack)
-        throw error("flame::model: the function takes a parameter " + name + " that the model does not have");
-      v.stacked = true;  // a stack of no instances
-    }
+    for (const weight& w : weights())
+      if (w.leaf_name == name) at(w.instance)->one = view(w, flat), found = true;
+    if (!found) throw error("flame::model: the function takes a parameter " + name + " that the model does not have");
     return v;
   }
   [[nodiscard]] tensor_view view(const weight& w, Element* flat) const {
