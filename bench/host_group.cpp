@@ -239,7 +239,8 @@ value softmax(value x) {
 void rows() {
   const i64 shapes[][2] = {{6272, 96}, {25088, 49}, {4096, 1024}, {128, 10}, {64, 100000}};
   for (const auto& s : shapes) {
-    std::string size = "." + std::to_string(s[0]) + "x" + std::to_string(s[1]);
+    std::string size = ".";
+    size += std::to_string(s[0]) + "x" + std::to_string(s[1]);
     copy("copy" + size, s[0] * s[1] * 4);
     bench("row.softmax" + size + ".forward", s[0], s[1], [](writer& w) { w.store(softmax(w.input())); });
     bench("row.softmax" + size + ".backward", s[0], s[1], [](writer& w) {

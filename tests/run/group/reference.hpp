@@ -332,7 +332,7 @@ struct machine {
       default: break;
     }
     return make(result, over, [&](i64 b, i64 r, i64 c) {
-      number a = at(*x[0], b, r, c), y;
+      number a = at(*x[0], b, r, c);
       switch (o) {
         case op::stop_gradient: return a;
         case op::cast: return cast(t, in.element, a);

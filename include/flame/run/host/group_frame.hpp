@@ -182,7 +182,7 @@ struct frame {
   // Whether the slot's elements under any tile are one run, and what a register would hold.
   [[nodiscard]] bool in_place(const step& s, int v) const {
     dtype d = slots[s.slot].element;
-    return size_of(d) == bytes_of(of(v).type) && d != dtype::boolean && is_run(s);
+    return size_of(d) == bytes_of(of(v).type) && is_run(s);
   }
   [[nodiscard]] bool is_run(const step& s) const {
     const access& a = slots[s.slot];
