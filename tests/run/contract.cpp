@@ -1,5 +1,5 @@
 // Contractions and products of matrices against naive sums in f64: layouts, edges, every way to cut them,
-// threads.
+// numbers of threads. labels: threads
 #include <doctest/doctest.h>
 
 #include <atomic>

@@ -1,5 +1,5 @@
 // Convolutions and their gradients against naive sums in f64, over geometries, layouts of work and numbers of
-// threads.
+// threads. labels: threads
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -90,7 +90,7 @@ inline product_cut cut(const product& x, const panel_layout& layout) {
     const i64 rows = most == 1 ? m : std::clamp<i64>(task_work / (n * k), 64, 256);
     by.rows = even_part(m, rows, tile_rows);
     const i64 parts = ceil_div(m, by.rows), columns = std::clamp<i64>(ceil_div(wanted_tasks, parts), 1, most);
-    by.panels = ceil_div(layout.count, columns);
+    by.panels = even_part(layout.count, ceil_div(layout.count, columns), m == 1 ? long_panels : 1);
     if (by.source == panel_source::own && parts > 1) by.source = panel_source::shared;
   }
   by.split_depth = ceil_div(k, by.splits);

@@ -40,11 +40,11 @@ FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_
   constexpr int lanes = simd::lanes<T>;
   const T* row[Rows];
   V sums[Rows][Vectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) row[i] = a + a_rows[i < rows ? i : rows - 1];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < Vectors; ++j) sums[i][j] = V{};
 
   const T* b = static_cast<const T*>(columns.b);
@@ -52,23 +52,23 @@ FLAME_NOINLINE void tile(i64 depth, const T* a, const i64* a_rows, const i64* a_
   for (i64 p = 0; p < depth; ++p, b += stride) {
     const i64 offset = a_columns[p];
     V y[Vectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < Vectors; ++j) y[j] = simd::load<V>(b + j * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const V x = simd::splat<V>(row[i][offset]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int j = 0; j < Vectors; ++j) sums[i][j] = simd::fma(x, y[j], sums[i][j]);
     }
   }
 
   c += columns.first;
   const int last = columns.last;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
     if (i >= rows) break;
     T* to = c + c_rows[i];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < Vectors; ++j, to += lanes) {
       if (j + 1 < Vectors || last == lanes)
         simd::store<V>(to, add ? simd::load<V>(to) + sums[i][j] : sums[i][j]);
@@ -86,6 +86,21 @@ template <class T, int Rows>
 inline constexpr tile_function<T> tiles_of[tile_vectors] = {&tile<T, Rows, 1>, &tile<T, Rows, 2>,
                                                             &tile<T, Rows, 3>};
 
+// One row of A is done with B as fast as B is read: in panels as wide as several, where these lie side by
+// side.
+inline constexpr i64 long_panels = 4;
+
+template <class T> bool long_run(const panel* panels, i64 count) {
+  if (count < long_panels) return false;
+  bool joined = true;
+  for (i64 i = 0; i < long_panels; ++i)
+    joined = joined && panels[i].vectors == tile_vectors && panels[i].last == simd::lanes<T> &&
+             panels[i].stride == panels[0].stride &&
+             static_cast<const T*>(panels[i].b) ==
+                 static_cast<const T*>(panels[0].b) + i * tile_vectors * simd::lanes<T>;
+  return joined;
+}
+
 }  // namespace algebra
 
 // Multiplies `rows` rows by `count` panels over `depth`, storing to C or adding to it: C(i, j) is c[c_rows[i]
@@ -97,14 +112,23 @@ FLAME_NOINLINE void sweep(i64 depth, const void* a, const i64* a_rows, i64 rows,
       192 * 1024 / static_cast<i64>(sizeof(T));  // numbers of B that are kept while A passes by
   for (i64 first = 0, past; first < count; first = past) {
     i64 held = 0;
-    for (past = first; past < count && (past == first || held <= cache); ++past)
+    for (past = first; past < count && (past == first || held <= cache || rows <= tile_rows); ++past)
       held += depth * panels[past].vectors * simd::lanes<T>;
     for (i64 i = 0; i < rows; i += tile_rows) {
       const int some = static_cast<int>(rows - i < tile_rows ? rows - i : tile_rows);
       const algebra::tile_function<T>* tiles = some == 1   ? algebra::tiles_of<T, 1>
                                                : some <= 4 ? algebra::tiles_of<T, 4>
                                                            : algebra::tiles_of<T, tile_rows>;
-      for (i64 j = first; j < past; ++j)
+      i64 j = first;
+      if (some == 1)
+        for (; algebra::long_run<T>(panels + j, past - j); j += algebra::long_panels) {
+          panel run = panels[j];
+          run.vectors *= algebra::long_panels;
+          algebra::tile<T, 1, algebra::long_panels * tile_vectors>(depth, static_cast<const T*>(a),
+                                                                   a_rows + i, a_columns, run,
+                                                                   static_cast<T*>(c), c_rows + i, 1, add);
+        }
+      for (; j < past; ++j)
         tiles[panels[j].vectors - 1](depth, static_cast<const T*>(a), a_rows + i, a_columns, panels[j],
                                      static_cast<T*>(c), c_rows + i, some, add);
     }
