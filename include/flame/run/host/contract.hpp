@@ -2,7 +2,8 @@
 #pragma once
 #include <flame/run/host/gemm.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // out[batch, m, n] = sum over k of a[batch, m, k] b[batch, k, n], where batch, m, n and k are any number of
 // axes each: first all of batch, then m, n and k. f32, f64, and bf16 and f16, whose sums are f32 until they
@@ -42,4 +43,5 @@ inline void contract(const contraction& x) {
   multiply_each(one, batch);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

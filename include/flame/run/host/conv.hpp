@@ -4,7 +4,8 @@
 #include <flame/run/host/gemm.hpp>
 #include <numeric>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // y[n, i, j, o] = sum over s, t, c of x[n, i stride_h + s dilation_h - pad_h, j stride_w + t dilation_w -
 // pad_w, c] w[o, s, t, c], pixels outside x being zeros. x: [batch, height, width, in], w: [out, kernel_h,
@@ -150,4 +151,5 @@ inline void conv_weight(const convolution& c, const void* x, const void* dy, voi
     algebra::correlate_weights(algebra::forward(c, type, x, nullptr, nullptr), dy, dw);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

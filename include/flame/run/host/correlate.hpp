@@ -5,7 +5,9 @@
 #pragma once
 #include <flame/run/host/product.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::algebra {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace algebra {
 
 // The taps of a kernel along one axis: where they read, relative to the window, and which weights they are.
 struct tap_line {
@@ -177,4 +179,6 @@ inline void correlate(const correlation& x) {
   });
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::algebra
+}  // namespace algebra
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

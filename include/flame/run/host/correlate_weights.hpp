@@ -2,7 +2,9 @@
 #pragma once
 #include <flame/run/host/correlate.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::algebra {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
+namespace algebra {
 
 // result(s, t, d, c) = sum over images, i and j of source(i step_h + h(s), j step_w + w(t), d) given(i, j,
 // c), where `given` lies as the correlation's result would. Parts of images add to several sums [groups, taps
@@ -87,4 +89,6 @@ inline void correlate_weights(const correlation& x, const void* given, void* res
   });
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::algebra
+}  // namespace algebra
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -5,7 +5,8 @@
 #pragma once
 #include <flame/run/host/product.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 namespace algebra {
 
@@ -179,4 +180,5 @@ template <class E> void gemm(matrix<const E> a, matrix<const E> b, matrix<E> c, 
   multiply(x);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -7,7 +7,8 @@
 #include <flame/run/host/scratch.hpp>
 #include <flame/run/host/tasks.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // Walks axes; at each of their elements, index gives a place along one more axis, of the table that is read
 // (gather) or of the result that is added to (scatter_add). Strides count elements and are 0 along axes that
@@ -262,4 +263,5 @@ inline void scatter_add(const indexing& x) {
   algebra::scatter_add(x, type, walk, values, count);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

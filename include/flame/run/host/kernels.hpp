@@ -3,7 +3,8 @@
 #include <flame/base/error.hpp>
 #include <flame/run/host/pack.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // Elements are f32, f64, bf16 or f16; sums of them are f64 for f64 and else f32.
 struct kernels {
@@ -135,4 +136,5 @@ inline constexpr kernels kernels_of = {
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -4,7 +4,8 @@
 #include <flame/run/host/convert.hpp>
 #include <flame/run/host/sweep.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // What products of an element type are computed in.
 template <class E> using computed = std::conditional_t<std::is_same_v<E, double>, double, float>;
@@ -130,4 +131,5 @@ FLAME_NOINLINE void pack(const panel_layout& layout, i64 i, i64 depth, const voi
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -2,7 +2,8 @@
 #pragma once
 #include <flame/run/host/product.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // Images [batch, height, width, channels] and what pooling leaves of them, [batch, out_height, out_width,
 // channels], both contiguous. The window of the small image's pixel (i, j) is the kernel_h by kernel_w pixels
@@ -243,4 +244,5 @@ inline void pool_mean_put(const pooling& p, const void* dy, void* dx) {
                    nullptr, dy, dx);
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

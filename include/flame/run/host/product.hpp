@@ -7,7 +7,8 @@
 #include <flame/run/host/scratch.hpp>
 #include <flame/run/host/tasks.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // C(i, j) (+)= sum over p of A(i, p) B(p, j): i walks m, j walks n, p walks k.
 struct product {
@@ -218,5 +219,5 @@ inline void clear(const product& x) {
 }
 
 }  // namespace algebra
-
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host

@@ -8,7 +8,8 @@
 #pragma once
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host {
+inline namespace FLAME_HOST_ISA {
 
 // The largest tile whose sums, one row of B and one number of A fit the registers: 8 by 3 vectors of 32, 4 by
 // 3 of 16.
@@ -135,4 +136,5 @@ FLAME_NOINLINE void sweep(i64 depth, const void* a, const i64* a_rows, i64 rows,
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host
