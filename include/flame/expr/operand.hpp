@@ -117,10 +117,17 @@ struct function_refs {
   static constexpr const function_info* at[sizeof...(F) + 1] = {F..., nullptr};
 };
 
-// A leaf that stands for a value held by the expression object: a number, or a tensor of eager work.
+// A leaf that stands for a value held by the expression object: a number, or a tensor of eager work. It has no name but
+// its place among them, #0, #1, ...
 template <int Index, class Shape>
 struct held {
-  static constexpr leaf_info info{mix(0x8E1D, static_cast<u64>(Index)), leaf_kind::argument, Shape::value(), "held"};
+  static_assert(Index < 1000, "flame: an expression holds at most 1,000 numbers and tensors");
+  static constexpr int digits = Index < 10 ? 1 : Index < 100 ? 2 : 3;
+  static constexpr char name[] = {'#', static_cast<char>('0' + Index / (digits == 3 ? 100 : digits == 2 ? 10 : 1)),
+                                  static_cast<char>('0' + Index / (digits == 3 ? 10 : 1) % 10),
+                                  static_cast<char>('0' + Index % 10)};
+  static constexpr leaf_info info{mix(0x8E1D, static_cast<u64>(Index)), leaf_kind::argument, Shape::value(),
+                                  text(name, digits + 1)};
 };
 
 // Several shapes: what an expression with several outputs is.

@@ -101,7 +101,7 @@ class reporter {
     const graph& g = graph_for(*s.function);
     int at = n;
     while (g[at].arg_count == 1 && kind_of(g[at].code) == op_kind::movement) at = g.arg(at, 0);
-    return g.is(at, op::leaf) && g[at].leaf->kind != leaf_kind::argument ? string_of(g[at].leaf->name) : "";
+    return g.is(at, op::leaf) && !(g[at].leaf->name == "argument") ? string_of(g[at].leaf->name) : "";
   }
   // The node that operand k is, or -1.
   int node_of(const program_step& s, int k) {
