@@ -26,7 +26,7 @@ with tempfile.TemporaryDirectory() as folder:
     options = common + [f"-DFLAME_WAY={way}", f"-DFLAME_SOURCE={harness.ROOT}", "-DCMAKE_BUILD_TYPE="]
     if way == "find_package":
         # Installed from a build without tests, as a packager would; only the prefix is known to the consumer.
-        step("configuring flame", [toolchain.cmake, "-S", harness.ROOT, "-B", folder / "flame", "-DFLAME_TESTS=OFF",
+        step("configuring flame", [toolchain.cmake, "-S", harness.ROOT, "-B", folder / "flame", "-DFLAME_TESTS=OFF", "-DFLAME_KERNELS=OFF",
              "-DFLAME_EXAMPLES=OFF", "-DFLAME_BENCH=OFF", *common, f"-DCMAKE_INSTALL_PREFIX={folder / 'prefix'}"])
         step("installing flame", [toolchain.cmake, "--install", folder / "flame"])
         installed = sorted(str(path.relative_to(folder / "prefix/include")) for path in

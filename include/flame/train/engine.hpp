@@ -2,6 +2,7 @@
 // neither the model nor the loss but as functions and tables, so that a program with many losses compiles it once.
 #pragma once
 #include <flame/nn/weights.hpp>
+#include <flame/optim/optimizer.hpp>
 #include <flame/pass/activity.hpp>
 
 #include <algorithm>
