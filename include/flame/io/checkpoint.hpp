@@ -42,7 +42,7 @@ inline std::vector<i64> file_shape(const weight& w) {
 
 template <class Select>
 bool in_checkpoint(const weight& w) {
-  return !w.is_idle() && Select::has(text(w.path.c_str()), text(w.leaf_name.c_str()));
+  return !w.is_idle() && chosen<Select>(w);
 }
 
 // Tensors laid out as weights are, gathered for one file.

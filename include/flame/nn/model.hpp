@@ -56,7 +56,7 @@ void initialise(std::span<Element> values, const weight& w, key k) {
   initialise(values, w.init, key(fold(k.bits, hash_of(text(w.path.c_str())))));
 }
 
-// A model with fresh weights: init<net, host_backend>(key(0), channel == 96, instances_of("blocks", 4)). The extents of
+// A model with fresh weights: init<net, host>(key(0), channel == 96, instances_of("blocks", 4)). The extents of
 // run-time axes are given by axis, the number of a stack's instances by its path. With adapters<...>, lora{...} says
 // which members are adapted.
 template <template <class> class Net, class Backend, class Element = f32, class Adapters = no_adapters, class... Given>

@@ -58,13 +58,13 @@ struct uncounted {
 template <fixed_string... Patterns>
 struct trainable {
   // path: with the numbers of instances. leaf: without.
-  static constexpr bool has(text path, text leaf) {
+  static constexpr bool has([[maybe_unused]] text path, [[maybe_unused]] text leaf) {
     return ((matches(text(Patterns.chars, length(Patterns)), path) ||
              matches(text(Patterns.chars, length(Patterns)), leaf)) ||
             ...);
   }
   // Whether any instance may be chosen: decides what gradients exist.
-  static constexpr bool may_have(text leaf) {
+  static constexpr bool may_have([[maybe_unused]] text leaf) {
     return ((matches(text(Patterns.chars, length(Patterns)), leaf) ||
              matches(detail::uncounted<Patterns>::value, leaf)) ||
             ...);

@@ -47,6 +47,12 @@ struct weight {
   [[nodiscard]] bool is_idle() const { return rank == 0; }
 };
 
+// Whether a pattern of paths chooses a weight.
+template <class Select>
+[[nodiscard]] bool chosen(const weight& w) {
+  return Select::has(text(w.path.c_str()), text(w.leaf_name.c_str()));
+}
+
 // What a model was made from.
 struct model_extents {
   std::vector<axis_extent> axes;
@@ -90,7 +96,7 @@ struct layout_visitor {
     const text last = last_part(text(path.c_str()));
     const lora* choice = nullptr;
     if (last == text("lora_A") || last == text("lora_B") || last == text("lora_scale")) {
-      choice = chosen(path.substr(0, path.size() - static_cast<std::size_t>(last.size) - 1));
+      choice = find_choice(path.substr(0, path.size() - static_cast<std::size_t>(last.size) - 1));
       w.rank = choice ? choice->rank : 0;
     }
     auto extent = [&](const axis_info* a) { return extent_of(a, w); };
@@ -139,7 +145,7 @@ struct layout_visitor {
   std::string leaf_name(const std::string& path) const {
     return prefixes.back().leaf_name + path.substr(prefixes.back().path.size());
   }
-  const lora* chosen(const std::string& member) {
+  const lora* find_choice(const std::string& member) {
     const lora* found = nullptr;
     for (std::size_t i = 0; i < used.size(); ++i) {
       const lora& l = layout.given.adapted[i];
@@ -199,7 +205,7 @@ class model_weights {
   [[nodiscard]] i64 parameter_count() const {
     i64 n = 0;
     for (const weight& w : weights())
-      if (w.is_parameter() && Select::has(text(w.path.c_str()), text(w.leaf_name.c_str()))) n += w.elements();
+      if (w.is_parameter() && chosen<Select>(w)) n += w.elements();
     return n;
   }
 

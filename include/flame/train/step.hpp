@@ -63,9 +63,7 @@ class trainer {
   [[nodiscard]] detail::step_engine<backend, element>& engine() { return engine_; }
 
  private:
-  static bool selected(const weight& w) {
-    return w.is_parameter() && Select::has(text(w.path.c_str()), text(w.leaf_name.c_str()));
-  }
+  static bool selected(const weight& w) { return w.is_parameter() && chosen<Select>(w); }
 
   template <class Fn, class... Shapes, std::size_t N>
   scalar run(const std::array<tensor_view, N>& batch) {
