@@ -59,11 +59,11 @@ timing measure(const std::function<void()>& f, bool processor = false) {
 // `flops` of one run; `eigen`, if given, does the same with one thread.
 void report(const std::string& name, double flops, const std::function<void()>& f,
             const std::function<void()>& eigen = {}) {
-  const int threads = host::thread_count();
+  const int threads = host_kernels::thread_count();
   const timing all = measure(f);
-  host::set_thread_count(1);
+  host_kernels::set_thread_count(1);
   const timing one = measure(f, true);
-  host::set_thread_count(threads);
+  host_kernels::set_thread_count(threads);
   std::printf("{\"name\": \"%s\", \"threads\": %d, \"ms\": %.4g, \"least_ms\": %.4g, \"one_thread_ms\": %.4g",
               name.c_str(), threads, all.median, all.least, one.least);
   if (flops > 0)
@@ -102,7 +102,7 @@ template <class E> void product(const std::string& of, i64 batch, i64 m, i64 n, 
   if (!selected(name)) return;
   const auto a = numbers<E>(batch * m * k), b = numbers<E>(batch * k * n);
   auto c = numbers<E>(batch * m * n);
-  host::contraction x;
+  host_kernels::contraction x;
   x.element = dtype_of<E>, x.a = a.data(), x.b = b.data(), x.out = c.data();
   x.batch_rank = x.m_rank = x.n_rank = x.k_rank = 1;
   const bool turn_a = how == layout::weight, turn_b = how == layout::forward;
@@ -127,7 +127,7 @@ template <class E> void product(const std::string& of, i64 batch, i64 m, i64 n, 
     };
 #endif
   report(
-      name, 2.0 * static_cast<double>(batch * m * n * k), [&] { host::contract(x); }, eigen);
+      name, 2.0 * static_cast<double>(batch * m * n * k), [&] { host_kernels::contract(x); }, eigen);
 }
 
 void convolution(i64 batch, i64 side, i64 in, i64 out, i64 kernel, i64 stride) {
@@ -135,7 +135,7 @@ void convolution(i64 batch, i64 side, i64 in, i64 out, i64 kernel, i64 stride) {
                            std::to_string(out) + "." + std::to_string(side) + "x" + std::to_string(side) +
                            ".kernel" + std::to_string(kernel) +
                            (stride > 1 ? ".stride" + std::to_string(stride) : "");
-  host::convolution c;
+  host_kernels::convolution c;
   c.batch = batch, c.height = c.width = side, c.in = in, c.out = out;
   c.kernel_h = c.kernel_w = kernel, c.stride_h = c.stride_w = stride, c.pad_h = c.pad_w = kernel / 2;
   c.out_height = c.out_width = (side + 2 * (kernel / 2) - kernel) / stride + 1;
@@ -145,26 +145,26 @@ void convolution(i64 batch, i64 side, i64 in, i64 out, i64 kernel, i64 stride) {
   auto y = dy, dx = x, dw = w;
   const double flops = 2.0 * static_cast<double>(results * kernel * kernel * in);
   if (selected("conv" + name))
-    report("conv" + name, flops, [&] { host::conv(c, x.data(), w.data(), y.data()); });
+    report("conv" + name, flops, [&] { host_kernels::conv(c, x.data(), w.data(), y.data()); });
   if (selected("conv_data" + name))
-    report("conv_data" + name, flops, [&] { host::conv_data(c, dy.data(), w.data(), dx.data()); });
+    report("conv_data" + name, flops, [&] { host_kernels::conv_data(c, dy.data(), w.data(), dx.data()); });
   if (selected("conv_weight" + name))
-    report("conv_weight" + name, flops, [&] { host::conv_weight(c, x.data(), dy.data(), dw.data()); });
+    report("conv_weight" + name, flops, [&] { host_kernels::conv_weight(c, x.data(), dy.data(), dw.data()); });
 }
 
 void pooling(i64 batch, i64 side, i64 channels) {
   const std::string name = ".batch" + std::to_string(batch) + "." + std::to_string(side) + "x" +
                            std::to_string(side) + "x" + std::to_string(channels);
-  host::pooling p;
+  host_kernels::pooling p;
   p.batch = batch, p.height = p.width = side, p.channels = channels, p.out_height = p.out_width = side / 2;
   p.kernel_h = p.kernel_w = p.stride_h = p.stride_w = 2;
   const auto x = numbers<float>(batch * side * side * channels),
              dy = numbers<float>(batch * side * side * channels / 4);
   auto y = dy, dx = x;
   if (selected("pool_take" + name))
-    report("pool_take" + name, 0, [&] { host::pool_take(p, x.data(), x.data(), y.data()); });
+    report("pool_take" + name, 0, [&] { host_kernels::pool_take(p, x.data(), x.data(), y.data()); });
   if (selected("pool_put" + name))
-    report("pool_put" + name, 0, [&] { host::pool_put(p, x.data(), dy.data(), dx.data()); });
+    report("pool_put" + name, 0, [&] { host_kernels::pool_put(p, x.data(), dy.data(), dx.data()); });
 }
 
 }  // namespace

@@ -162,15 +162,15 @@ void bench(const std::string& name, i64 rows, i64 columns, const std::function<v
   writer w(rows, columns);
   write(w);
   w.bound.code = &w.code;
-  host::prepared_group p = host::prepare(w.code);
-  report(name, measure([&] { host::run(p, w.bound); }), w.bytes);
+  host_kernels::prepared_group p = host_kernels::prepare(w.code);
+  report(name, measure([&] { host_kernels::run(p, w.bound); }), w.bytes);
 }
 
 void copy(const std::string& name, i64 bytes) {
   if (name.find(wanted) == std::string::npos) return;
   std::vector<char> x(static_cast<std::size_t>(bytes), 1), y(x.size());
   timing t = measure([&] {
-    host::parallel_for(bytes, 1 << 18, [&](i64 begin, i64 end) {
+    host_kernels::parallel_for(bytes, 1 << 18, [&](i64 begin, i64 end) {
       std::memcpy(y.data() + begin, x.data() + begin, static_cast<std::size_t>(end - begin));
     });
   });

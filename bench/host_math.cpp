@@ -47,8 +47,8 @@ template <class To, class From> void report_conversion(const char* name) {
   static From x[count];
   static To y[count];
   for (int i = 0; i < count; ++i) start[std::size_t(i)] = float(i);
-  flame::host::array::convert(start.data(), x, count);
-  double t = seconds([&] { flame::host::array::convert(x, y, count); });
+  flame::host_kernels::array::convert(start.data(), x, count);
+  double t = seconds([&] { flame::host_kernels::array::convert(x, y, count); });
   std::printf("%-17s %6.2f G/s\n", name, count / t * 1e-9);
 }
 
@@ -60,14 +60,14 @@ template <class T> void report_random(const char* name, void (*f)(T*, flame::i64
 }
 
 #define REPORT(name, low, high)                                     \
-  report<float>(#name, "f32", flame::host::array::name, low, high); \
-  report<double>(#name, "f64", flame::host::array::name, low, high);
+  report<float>(#name, "f32", flame::host_kernels::array::name, low, high); \
+  report<double>(#name, "f64", flame::host_kernels::array::name, low, high);
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1) wanted = argv[1];
-  namespace array = flame::host::array;
+  namespace array = flame::host_kernels::array;
   REPORT(exp, -10, 10)
   REPORT(expm1, -3, 3)
   REPORT(log, 0.01f, 10)
@@ -101,10 +101,10 @@ int main(int argc, char** argv) {
   report_conversion<bool, float>("f32 to bool");
   report_conversion<float, flame::u8>("u8 to f32");
   if (std::string_view("parallel_for").find(wanted) != std::string_view::npos &&
-      flame::host::thread_count() > 1) {
+      flame::host_kernels::thread_count() > 1) {
     double t = seconds([] {
       std::atomic<int> arrived{0};
-      flame::host::parallel_for(2, 1, [&](flame::i64, flame::i64) {
+      flame::host_kernels::parallel_for(2, 1, [&](flame::i64, flame::i64) {
         for (++arrived; arrived < 2;) {
         }
       });

@@ -43,17 +43,17 @@ int main() {
   for (i64 i = 0; i < 128; ++i) label.data()[i] = static_cast<i32>(i % 10);
   auto read = [](auto m, auto x, auto y) { return cross_entropy(m(x), y); };
   {
-    auto model = init<mlp, host_backend>(key(0), hidden == 256);
+    auto model = init<mlp, host>(key(0), hidden == 256);
     auto step = train_step(model, read, adam{});
     report("mlp", step, image, label);
   }
   {
-    auto model = init<cnn, host_backend>(key(0), narrow == 16, wide == 32, flat == 1568, hidden == 128);
+    auto model = init<cnn, host>(key(0), narrow == 16, wide == 32, flat == 1568, hidden == 128);
     auto step = train_step(model, read, adam{});
     report("cnn", step, image, label);
   }
   {
-    auto model = init<transformer, host_backend>(key(0), channel == 96, heads_dim == 96, feature == 384, time_feature == 96,
+    auto model = init<transformer, host>(key(0), channel == 96, heads_dim == 96, feature == 384, time_feature == 96,
                                                  six == 576, two == 192, instances_of("blocks", 4));
     // As the peer: noise and times lie ready.
     auto step = train_step(

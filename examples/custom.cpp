@@ -8,7 +8,7 @@
 #include <iostream>
 
 using namespace flame;
-using backend = host_backend;
+using backend = host;
 
 inline constexpr struct sample : dim<> {} sample;
 inline constexpr struct feature : dim<> {} feature;

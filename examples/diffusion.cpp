@@ -36,7 +36,7 @@ using scalar = tensor<f32>;
 template <class Model>
 images draw(const Model& model, const labels& classes, const arguments& a, u64 seed) {
   auto step = forward(model, euler{});
-  auto picture = compile<host_backend>(to_image(patch_input), patch_input);
+  auto picture = compile<host>(to_image(patch_input), patch_input);
   patches x(std::vector<i64>{classes.extent(0), 49, 16});
   initialise(x.values(), {initial::kind::normal, 1}, key(fold(seed, 0x5A)));
   scalar t(std::vector<i64>{}), dt(std::vector<i64>{}), guidance(std::vector<i64>{});
@@ -62,7 +62,7 @@ void draw_sheet(const Model& model, const arguments& a, i64 rows) {
 
 template <class Model>
 void judge(const Model& model, const arguments& a) {
-  auto reader = init<cnn, host_backend>(key(0), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128);
+  auto reader = init<cnn, host>(key(0), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128);
   load(a.judge, reader);
   auto read = forward(reader, [](auto m, auto x) { return argmax(m(x * 0.5 + 0.5), digit); });
   i64 right = 0, done = 0;
@@ -106,7 +106,7 @@ int main(int argc, char** argv) try {
   if (a.device == "cuda") throw error("--device cuda: this build has no CUDA backend");
   if (a.channels % 24) throw error("--channels: " + std::to_string(a.channels) + " is not a multiple of 24");
 
-  auto model = init<transformer, host_backend>(key(a.seed), channel == a.channels, heads_dim == a.channels,
+  auto model = init<transformer, host>(key(a.seed), channel == a.channels, heads_dim == a.channels,
                                                feature == 4 * a.channels, time_feature == a.channels,
                                                six == 6 * a.channels, two == 2 * a.channels,
                                                instances_of("blocks", a.depth));

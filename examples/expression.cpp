@@ -6,7 +6,7 @@
 #include <iostream>
 
 using namespace flame;
-using backend = host_backend;
+using backend = host;
 
 // Axes and inputs are objects; their types, of the same names, are what the compiler prints in an error.
 inline constexpr struct batch : dim<> {} batch;       // the extent is known at run time

@@ -19,7 +19,7 @@ static_assert(kernels(grad(sum(softmax(x, feature) * x), x)) == 1);
 
 int main() {
   tensor<f32, batch, feature> a{{1, 2, 3}, {4, 5, 6}};
-  auto loss = compile<host_backend>(value_and_grad(mean(log_softmax(x, feature)), x), x);
+  auto loss = compile<host>(value_and_grad(mean(log_softmax(x, feature)), x), x);
   auto [value, gradient] = loss(a);
   std::printf("%g\n", double(value.item()));
 }

@@ -7,7 +7,7 @@
 
 using namespace flame;
 using namespace flame::literals;
-using backend = host_backend;
+using backend = host;
 
 inline constexpr struct sample : dim<> {} sample;
 inline constexpr struct feature : dim<> {} feature;

@@ -8,7 +8,7 @@
 #include <cstdio>
 
 using namespace flame;
-using backend = host_backend;
+using backend = host;
 
 inline constexpr struct point : dim<> {} point;
 inline constexpr struct hidden : dim<> {} hidden;

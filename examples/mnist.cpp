@@ -63,9 +63,9 @@ int main(int argc, char** argv) try {
   CLI11_PARSE(app, argc, argv);
   if (a.device == "cuda") throw error("--device cuda: this build has no CUDA backend");
   if (a.model == "mlp")
-    run(init<mlp, host_backend>(key(a.seed), hidden == 256), a);
+    run(init<mlp, host>(key(a.seed), hidden == 256), a);
   else
-    run(init<cnn, host_backend>(key(a.seed), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128), a);
+    run(init<cnn, host>(key(a.seed), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128), a);
 } catch (const std::exception& e) {
   std::fprintf(stderr, "mnist: %s\n", e.what());
   return 1;

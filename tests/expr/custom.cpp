@@ -43,28 +43,28 @@ const tensor<f64, row, col> a{{0.2, 1.7, -2.4}, {3.5, -0.6, 0.1}};
 const tensor<f64, col> b{2, -1, 0.5};
 
 TEST_CASE("The value is the function's, the gradient the one given") {
-  auto value = compile<host_backend>(through(x), x);
+  auto value = compile<host>(through(x), x);
   CHECK(all_equal(value(a), tensor<f64, row, col>{{0, 2, -2}, {4, -1, 0}}));
-  auto gradient = compile<host_backend>(grad(sum(through(x) * y), x), x, y);
+  auto gradient = compile<host>(grad(sum(through(x) * y), x), x, y);
   CHECK(all_equal(gradient(a, b), tensor<f64, row, col>{{2, -1, 0.5}, {2, -1, 0.5}}));
-  auto plain = compile<host_backend>(grad(sum(floor(x + 0.5) * y), x), x, y);
+  auto plain = compile<host>(grad(sum(floor(x + 0.5) * y), x), x, y);
   CHECK(all_equal(plain(a, b), zeros<f64>(row == 2, col == 3)));
 }
 
 TEST_CASE("Several arguments have their gradients in order") {
-  auto f = compile<host_backend>(value_and_grad(sum(product(x, y)), x, y), x, y);
+  auto f = compile<host>(value_and_grad(sum(product(x, y)), x, y), x, y);
   auto [value, dx, dy] = f(a, b);
   CHECK(value.item() == doctest::Approx(0.4 - 1.7 - 1.2 + 7 + 0.6 + 0.05));
   CHECK(all_close(dx, tensor<f64, row, col>{{4, -2, 1}, {4, -2, 1}}));
   CHECK(all_close(dy, tensor<f64, col>{3 * 3.7, 3 * 1.1, 3 * -2.3}));
   // Of one argument alone.
-  auto g = compile<host_backend>(grad(sum(product(x, y)), y), x, y);
+  auto g = compile<host>(grad(sum(product(x, y)), y), x, y);
   CHECK(all_close(g(a, b), dy));
 }
 
 TEST_CASE("Several outputs, an integer argument, gradients that are repeated along axes that they lack") {
   const auto [p, q] = several(x, k, y);
-  auto f = compile<host_backend>(value_and_grad(sum(p) + 10_c * sum(q), x, y), x, k, y);
+  auto f = compile<host>(value_and_grad(sum(p) + 10_c * sum(q), x, y), x, k, y);
   const tensor<i32, row> n{4, 5};
   auto [value, dx, dy] = f(a, n, b);
   CHECK(value.item() == doctest::Approx((0.4 - 1.7 - 1.2 + 7 + 0.6 + 0.05) + 10 * (2.5 + 27)));
@@ -74,7 +74,7 @@ TEST_CASE("Several outputs, an integer argument, gradients that are repeated alo
 
 TEST_CASE("The derivative is differentiated by its own formula") {
   // d/dx of product is 2 d b; its derivative in b is 2 d.
-  auto f = compile<host_backend>(grad(sum(grad(sum(product(x, y)), x)), y), x, y);
+  auto f = compile<host>(grad(sum(grad(sum(product(x, y)), x)), y), x, y);
   CHECK(all_close(f(a, b), full<f64>(4, col == 3)));
 }
 

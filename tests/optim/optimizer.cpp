@@ -51,11 +51,11 @@ void follow(const cases& c, const std::string& name, const Optimizer& o, double 
   const std::vector<double> start = c.values(name + ".parameter"), given = c.values(name + ".gradient"),
                             expected = c.values(name + ".output");
   const std::size_t n = start.size(), steps = given.size() / n;
-  auto m = init<vector_model, host_backend, Element>(key(0), entry == static_cast<i64>(n));
+  auto m = init<vector_model, host, Element>(key(0), entry == static_cast<i64>(n));
   std::span<Element> p = m.values("weight");
   for (std::size_t i = 0; i < n; ++i) p[i] = static_cast<Element>(start[i]);
   auto step = train_step(m, dot, o);
-  basic_tensor<host_backend, Element, tag_of<entry>> g(std::vector<i64>{static_cast<i64>(n)});
+  basic_tensor<host, Element, tag_of<entry>> g(std::vector<i64>{static_cast<i64>(n)});
   REQUIRE(steps == 5);
   for (std::size_t s = 0; s < steps; ++s) {
     for (std::size_t i = 0; i < n; ++i) g.data()[i] = static_cast<Element>(given[s * n + i]);
@@ -95,7 +95,7 @@ void all(double tolerance) {
   CHECK(followed == 9);
 }
 
-using vector = basic_tensor<host_backend, f64, tag_of<entry>>;
+using vector = basic_tensor<host, f64, tag_of<entry>>;
 
 }  // namespace
 
@@ -108,7 +108,7 @@ TEST_CASE("moving average") {
   const std::vector<double> start = c.values("ema.plain.average"), moved = c.values("ema.plain.parameter"),
                             expected = c.values("ema.plain.output");
   const std::size_t n = start.size();
-  auto m = init<vector_model, host_backend, f64>(key(0), entry == static_cast<i64>(n));
+  auto m = init<vector_model, host, f64>(key(0), entry == static_cast<i64>(n));
   std::span<f64> p = m.values("weight");
   std::ranges::copy(start, p.begin());
   auto step = train_step(m, dot, sgd{.lr = 1}, {.ema = c.attributes("ema.plain")["decay"].get<double>()});
@@ -124,7 +124,7 @@ TEST_CASE("moving average") {
 }
 
 TEST_CASE("clipping scales gradients down to a norm, and never up") {
-  auto m = init<vector_model, host_backend, f64>(key(0), entry == 2);
+  auto m = init<vector_model, host, f64>(key(0), entry == 2);
   auto step = train_step(m, dot, sgd{.lr = 1}, {.clip_norm = 1});
   step(vector{3, 4});  // norm 5
   CHECK(m.values("weight")[0] == doctest::Approx(-0.6).epsilon(1e-6));
@@ -140,7 +140,7 @@ TEST_CASE("clipping scales gradients down to a norm, and never up") {
 }
 
 TEST_CASE("an optimizer's settings may change between steps") {
-  auto m = init<vector_model, host_backend, f64>(key(0), entry == 1);
+  auto m = init<vector_model, host, f64>(key(0), entry == 1);
   auto step = train_step(m, dot, sgd{.lr = 1});
   step(vector{1});
   step.optimizer().lr = 0.25;

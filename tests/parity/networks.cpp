@@ -79,7 +79,7 @@ auto classification = [](auto m, auto x, auto label) { return cross_entropy(m(x)
 
 TEST_CASE("mlp") {
   reference r("mlp");
-  auto model = init<mlp, host_backend>(key(0), hidden == r.number("hidden"));
+  auto model = init<mlp, host>(key(0), hidden == r.number("hidden"));
   load(r.path, model, "parameter.");
   auto step = train_step(model, classification, sgd{.lr = 0});
   compare(r, step, step(r.input<images>("image"), r.input<labels>("label")).item(), 4);
@@ -88,7 +88,7 @@ TEST_CASE("mlp") {
 TEST_CASE("cnn") {
   reference r("cnn");
   const i64 second = r.configuration["channels"][1].get<i64>();
-  auto model = init<cnn, host_backend>(key(0), narrow == r.configuration["channels"][0].get<i64>(), wide == second,
+  auto model = init<cnn, host>(key(0), narrow == r.configuration["channels"][0].get<i64>(), wide == second,
                                        flat == 49 * second, hidden == r.number("hidden"));
   load(r.path, model, "parameter.");
   auto step = train_step(model, classification, sgd{.lr = 0});
@@ -98,7 +98,7 @@ TEST_CASE("cnn") {
 TEST_CASE("diffusion transformer") {
   reference r("dit");
   const i64 wide = r.number("width");
-  auto model = init<transformer, host_backend>(key(0), channel == wide, heads_dim == wide, feature == 4 * wide,
+  auto model = init<transformer, host>(key(0), channel == wide, heads_dim == wide, feature == 4 * wide,
                                                time_feature == wide, six == 6 * wide, two == 2 * wide,
                                                instances_of("blocks", r.number("blocks")));
   load(r.path, model, "parameter.");

@@ -37,7 +37,7 @@ namespace {
 
 using namespace flame;
 using namespace flame::library_tests;
-using host::contraction;
+using host_kernels::contraction;
 
 // Strides of some axes in memory of a random order of axes, with gaps; how many elements that takes.
 i64 lay_out(const contraction& x, const std::vector<int>& axes, std::mt19937& random, i64* strides) {
@@ -96,9 +96,9 @@ template <class E> struct problem {
     const std::vector<E> before = out;
     std::vector<E> first;
     for (int n : {1, 2, 5}) {
-      host::set_thread_count(n);
+      host_kernels::set_thread_count(n);
       out = before;
-      host::contract(x);
+      host_kernels::contract(x);
       if (first.empty()) first = out;
       REQUIRE(std::memcmp(first.data(), out.data(), out.size() * sizeof(E)) == 0);
     }
@@ -203,7 +203,7 @@ TEST_CASE("products of every cut, bf16") { products<bf16>(); }
 TEST_CASE("NaN and infinity go through") {
   const float nan = std::nanf(""), infinity = INFINITY;
   float a[] = {nan, 1, infinity, 1, 0, 1}, b[] = {0, 1, 1, 1}, c[6];
-  host::gemm<float>({a, 3, 2, 2, 1}, {b, 2, 2, 2, 1}, {c, 3, 2, 2, 1});
+  host_kernels::gemm<float>({a, 3, 2, 2, 1}, {b, 2, 2, 2, 1}, {c, 3, 2, 2, 1});
   CHECK(std::isnan(c[0]));
   CHECK(std::isnan(c[1]));
   CHECK(std::isnan(c[2]));
@@ -214,24 +214,24 @@ TEST_CASE("NaN and infinity go through") {
 
 TEST_CASE("nothing to sum over: zeros, or what was there") {
   float c[] = {1, 2, 3, 4};
-  host::gemm<float>({nullptr, 2, 0, 0, 1}, {nullptr, 0, 2, 2, 1}, {c, 2, 2, 2, 1}, true);
+  host_kernels::gemm<float>({nullptr, 2, 0, 0, 1}, {nullptr, 0, 2, 2, 1}, {c, 2, 2, 2, 1}, true);
   CHECK(c[3] == 4);
-  host::gemm<float>({nullptr, 2, 0, 0, 1}, {nullptr, 0, 2, 2, 1}, {c, 2, 2, 2, 1});
+  host_kernels::gemm<float>({nullptr, 2, 0, 0, 1}, {nullptr, 0, 2, 2, 1}, {c, 2, 2, 2, 1});
   CHECK((c[0] == 0 && c[1] == 0 && c[2] == 0 && c[3] == 0));
 }
 
 TEST_CASE("what does not fit is refused") {
   float x[4] = {};
-  CHECK_THROWS_WITH_AS(host::gemm<float>({x, 2, 2, 2, 1}, {x, 1, 2, 2, 1}, {x, 2, 2, 2, 1}),
+  CHECK_THROWS_WITH_AS(host_kernels::gemm<float>({x, 2, 2, 2, 1}, {x, 1, 2, 2, 1}, {x, 2, 2, 2, 1}),
                        "gemm: the matrices are [2, 2], [1, 2] and [2, 2], expected [m, k], [k, n] and [m, n]",
                        error);
   contraction c;
   c.element = dtype::int32;
-  CHECK_THROWS_WITH_AS(host::contract(c), "contract: the operands are i32, expected f32, f64, bf16 or f16",
+  CHECK_THROWS_WITH_AS(host_kernels::contract(c), "contract: the operands are i32, expected f32, f64, bf16 or f16",
                        error);
   c.element = dtype::f32;
   c.m_rank = 17;
-  CHECK_THROWS_AS(host::contract(c), error);
+  CHECK_THROWS_AS(host_kernels::contract(c), error);
 }
 
 TEST_CASE("the second call allocates nothing") {
@@ -239,7 +239,7 @@ TEST_CASE("the second call allocates nothing") {
     i64 batch, m, n, k;
   };
   threads restore;
-  host::set_thread_count(1);
+  host_kernels::set_thread_count(1);
   for (const auto& [batch, m, n, k] :
        {sizes{1, 96, 96, 2100}, sizes{1, 530, 300, 290}, sizes{64, 49, 49, 24}}) {
     problem<bf16> p;
@@ -252,9 +252,9 @@ TEST_CASE("the second call allocates nothing") {
     p.a.resize(static_cast<std::size_t>(batch * m * k)), p.b.resize(static_cast<std::size_t>(batch * k * n));
     p.out.resize(static_cast<std::size_t>(batch * m * n));
     p.point();
-    host::contract(x);
+    host_kernels::contract(x);
     const long before = allocations;
-    host::contract(x);
+    host_kernels::contract(x);
     CHECK(allocations == before);
   }
 }

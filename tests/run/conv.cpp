@@ -13,7 +13,7 @@ namespace {
 
 using namespace flame;
 using namespace flame::library_tests;
-using host::convolution;
+using host_kernels::convolution;
 
 void fit(convolution& c) {
   c.out_height = (c.height + 2 * c.pad_h - c.dilation_h * (c.kernel_h - 1) - 1) / c.stride_h + 1;
@@ -70,9 +70,9 @@ template <class E> void check(convolution c, unsigned seed = 1) {
   auto y =
       numbers<E>(c.batch * c.out_height * c.out_width * c.out, random);  // all of it is to be overwritten
   auto dx = x, dw = w;
-  CHECK(same_bits(y, [&] { host::conv(c, x.data(), w.data(), y.data()); }));
-  CHECK(same_bits(dx, [&] { host::conv_data(c, dy.data(), w.data(), dx.data()); }));
-  CHECK(same_bits(dw, [&] { host::conv_weight(c, x.data(), dy.data(), dw.data()); }));
+  CHECK(same_bits(y, [&] { host_kernels::conv(c, x.data(), w.data(), y.data()); }));
+  CHECK(same_bits(dx, [&] { host_kernels::conv_data(c, dy.data(), w.data(), dx.data()); }));
+  CHECK(same_bits(dw, [&] { host_kernels::conv_weight(c, x.data(), dy.data(), dw.data()); }));
   expected of_y(y.size()), of_x(x.size()), of_w(w.size());
   each_term(c, [&](std::size_t i, std::size_t k, std::size_t o) {
     of_y.add(o, wide(x[i]) * wide(w[k]));
@@ -142,16 +142,16 @@ TEST_CASE("NaN stays in the windows that see it") {
   convolution c = square(1, 5, 1, 1, 3, 1, 1);
   float x[25] = {}, w[9] = {0, 0, 0, 0, 1, 0, 0, 0, 0}, y[25];
   x[0] = std::nanf("");
-  host::conv(c, x, w, y);
+  host_kernels::conv(c, x, w, y);
   for (int i = 0; i < 25; ++i) CHECK(std::isnan(y[i]) == (i == 0 || i == 1 || i == 5 || i == 6));
 }
 
 TEST_CASE("what is no convolution is refused") {
   convolution c = square(1, 4, 3, 4, 3, 1, 1, 2);
-  CHECK_THROWS_WITH_AS(host::conv(c, nullptr, nullptr, nullptr),
+  CHECK_THROWS_WITH_AS(host_kernels::conv(c, nullptr, nullptr, nullptr),
                        "conv: groups must divide the channels, strides and dilations be at least 1", error);
   c = square(1, 4, 4, 4, 3, 1, 1);
   c.element = dtype::boolean;
-  CHECK_THROWS_WITH_AS(host::conv_data(c, nullptr, nullptr, nullptr),
+  CHECK_THROWS_WITH_AS(host_kernels::conv_data(c, nullptr, nullptr, nullptr),
                        "conv_data: the operands are bool, expected f32, f64, bf16 or f16", error);
 }

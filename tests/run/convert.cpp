@@ -13,7 +13,7 @@
 #include <vector>
 
 using namespace flame;
-namespace array = flame::host::array;
+namespace array = flame::host_kernels::array;
 
 namespace {
 

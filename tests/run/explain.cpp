@@ -9,7 +9,7 @@ namespace explain_test {
 
 using namespace flame;
 using namespace flame::literals;
-using backend = host_backend;
+using backend = host;
 
 inline constexpr struct batch : dim<> {
 } batch;

@@ -44,7 +44,7 @@ namespace function_test {
 
 using namespace flame;
 using namespace flame::literals;
-using backend = host_backend;
+using backend = host;
 
 inline constexpr struct batch : dim<> {
 } batch;

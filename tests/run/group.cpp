@@ -69,12 +69,12 @@ void copy(const sample& from, sample& to) {
 
 void check_random(u64 seed, i64 most) {
   auto s = random_groups::make(seed, most);
-  host::prepared_group p = host::prepare(s->code);
+  host_kernels::prepared_group p = host_kernels::prepare(s->code);
   INFO("seed " << seed << "\n" << text_of(*s));
   sample wanted, got;
   copy(*s, wanted), copy(*s, got);
   reference::run(wanted.bound);
-  host::run(p, got.bound);
+  host_kernels::run(p, got.bound);
   REQUIRE(difference(got, wanted) == "");
 
   sample again;
@@ -83,7 +83,7 @@ void check_random(u64 seed, i64 most) {
        ++n)  // without some outputs the others are the same, in every bit
     if (s->code.slots[n].kind == slot_kind::output && mix(seed, static_cast<u64>(n)) % 3 == 0)
       again.bound.slots[n].memory = nullptr;
-  host::run(p, again.bound);
+  host_kernels::run(p, again.bound);
   for (int n = 0; n < s->code.slots.size(); ++n) {
     std::size_t k = static_cast<std::size_t>(n);
     REQUIRE(again.memory[k] == (again.bound.slots[n].memory ? got.memory[k] : s->memory[k]));
@@ -92,7 +92,7 @@ void check_random(u64 seed, i64 most) {
   if (!s->overwrite_inputs()) return;
   copy(*s, wanted), copy(*s, got);
   reference::run(wanted.bound);
-  host::run(p, got.bound);
+  host_kernels::run(p, got.bound);
   INFO("in place");
   REQUIRE(difference(got, wanted) == "");
 }
@@ -106,20 +106,20 @@ TEST_CASE("so do larger ones, of many tiles and items") {
 }
 
 TEST_CASE("the number of threads changes no bit") {
-  int before = host::thread_count();
+  int before = host_kernels::thread_count();
   for (u64 seed = 20000; seed < 20060; ++seed) {
     auto s = random_groups::make(seed, 60000);
-    host::prepared_group p = host::prepare(s->code);
+    host_kernels::prepared_group p = host_kernels::prepare(s->code);
     sample one, many;
     copy(*s, one), copy(*s, many);
-    host::set_thread_count(1);
-    host::run(p, one.bound);
-    host::set_thread_count(5);
-    host::run(p, many.bound);
+    host_kernels::set_thread_count(1);
+    host_kernels::run(p, one.bound);
+    host_kernels::set_thread_count(5);
+    host_kernels::run(p, many.bound);
     INFO("seed " << seed << "\n" << text_of(*s));
     REQUIRE(one.memory == many.memory);
   }
-  host::set_thread_count(before);
+  host_kernels::set_thread_count(before);
 }
 
 // ---- Groups written by hand ----
@@ -180,7 +180,7 @@ struct writer {
     i.b = v;
     code.body.push(i);
   }
-  void run() { host::run(bound); }
+  void run() { host_kernels::run(bound); }
 };
 
 std::vector<float> counted(i64 n, float step = 1) {
@@ -360,7 +360,7 @@ TEST_CASE("random numbers are those of the definition, wherever a run begins") {
 TEST_CASE("what is no instruction of a group is refused, by number and name") {
   auto words = [](const group& g) -> std::string {
     try {
-      static_cast<void>(host::prepare(g));
+      static_cast<void>(host_kernels::prepare(g));
     } catch (const error& e) {
       return e.what();
     }
@@ -370,15 +370,15 @@ TEST_CASE("what is no instruction of a group is refused, by number and name") {
   writer w({}, {8});
   int v = w.input(x, {1});
   w.make(op::logical_not, v);
-  CHECK(words(w.code) == "flame::host::prepare: instruction 1 (not): no such operation on this type");
+  CHECK(words(w.code) == "flame::host_kernels::prepare: instruction 1 (not): no such operation on this type");
   w.code.body.pop();
   w.make(op::permute, v);
-  CHECK(words(w.code) == "flame::host::prepare: instruction 1 (permute): not an operation of a fused group");
+  CHECK(words(w.code) == "flame::host_kernels::prepare: instruction 1 (permute): not an operation of a fused group");
   w.code.body.pop();
   int total = w.make(op::sum, v, -1, -1, reduce_mode::total);
   w.make(op::neg, total);
   CHECK(words(w.code) ==
-        "flame::host::prepare: instruction 2 (neg): the result of a column or total reduction can only be "
+        "flame::host_kernels::prepare: instruction 2 (neg): the result of a column or total reduction can only be "
         "stored");
   w.code.body.pop();
   w.make(op::add, v, 7);

@@ -14,7 +14,7 @@ namespace {
 
 using namespace flame;
 using namespace flame::library_tests;
-using host::indexing;
+using host_kernels::indexing;
 
 template <class E> E number(std::mt19937& random) {
   if constexpr (std::is_integral_v<E>)
@@ -89,7 +89,7 @@ template <class E, class I> void check(bool gather, unsigned seed) {
   INFO("rank ", x.rank, ", extent ", x.extent, ", seed ", seed);
   CHECK(same_bits(result, [&] {
     x.out = result.data();
-    gather ? host::gather(x) : host::scatter_add(x);
+    gather ? host_kernels::gather(x) : host_kernels::scatter_add(x);
   }));
 
   auto at = [](i64 i) { return static_cast<std::size_t>(i); };
@@ -163,7 +163,7 @@ TEST_CASE("an embedding and its gradient") {
   x.extent = words, x.stride = width, x.rank = 2;
   x.extents[0] = tokens, x.extents[1] = width;
   x.index_strides[0] = 1, x.from_strides[1] = 1, x.out_strides[0] = width, x.out_strides[1] = 1;
-  host::gather(x);
+  host_kernels::gather(x);
   bool good = true;
   for (std::size_t t = 0; t < index.size(); ++t)
     for (std::size_t c = 0; c < 200; ++c)
@@ -171,7 +171,7 @@ TEST_CASE("an embedding and its gradient") {
   CHECK(good);
   x.from = rows.data(), x.out = back.data();
   x.from_strides[0] = width, x.out_strides[0] = 0;
-  CHECK(same_bits(back, [&] { host::scatter_add(x); }));
+  CHECK(same_bits(back, [&] { host_kernels::scatter_add(x); }));
   std::vector<double> sums(table.size());
   for (std::size_t t = 0; t < index.size(); ++t)
     for (std::size_t c = 0; c < 200; ++c)
@@ -187,16 +187,16 @@ TEST_CASE("an index outside of the axis is refused, with its value") {
   indexing x;
   x.from = table, x.index = index, x.out = out, x.extent = 3, x.stride = 1;
   x.rank = 1, x.extents[0] = 2, x.index_strides[0] = 1, x.out_strides[0] = 1;
-  CHECK_THROWS_WITH_AS(host::gather(x), "gather: index 3 is out of range, the axis has extent 3", error);
+  CHECK_THROWS_WITH_AS(host_kernels::gather(x), "gather: index 3 is out of range, the axis has extent 3", error);
   CHECK(out[0] == 7);
   index[1] = -1;
-  CHECK_THROWS_WITH_AS(host::gather(x), "gather: index -1 is out of range, the axis has extent 3", error);
+  CHECK_THROWS_WITH_AS(host_kernels::gather(x), "gather: index -1 is out of range, the axis has extent 3", error);
   x.from_strides[0] = 1, x.out_strides[0] = 0;
-  CHECK_THROWS_WITH_AS(host::scatter_add(x), "scatter_add: index -1 is out of range, the axis has extent 3",
+  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: index -1 is out of range, the axis has extent 3",
                        error);
   index[1] = 2;
   x.element = dtype::boolean;
-  CHECK_THROWS_WITH_AS(host::scatter_add(x), "scatter_add: the values are bool, expected numbers", error);
+  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: the values are bool, expected numbers", error);
   x.element = dtype::f32, x.index_element = dtype::f32;
-  CHECK_THROWS_WITH_AS(host::scatter_add(x), "scatter_add: the index is f32, expected i32, i64 or u8", error);
+  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: the index is f32, expected i32, i64 or u8", error);
 }

@@ -22,8 +22,8 @@ template <> inline constexpr double rounding<bf16> = 0x1p-8;
 template <> inline constexpr double rounding<f16> = 0x1p-11;
 
 struct threads {  // restores the number of threads
-  int before = host::thread_count();
-  ~threads() { host::set_thread_count(before); }
+  int before = host_kernels::thread_count();
+  ~threads() { host_kernels::set_thread_count(before); }
 };
 
 // Numbers in [-1, 1] that every element type holds.
@@ -39,7 +39,7 @@ template <class E, class F> bool same_bits(std::vector<E>& out, F run) {
   std::vector<E> first;
   const std::vector<E> before = out;
   for (int n : {1, 2, 5}) {
-    host::set_thread_count(n);
+    host_kernels::set_thread_count(n);
     out = before;
     run();
     if (first.empty()) first = out;

@@ -13,7 +13,7 @@
 namespace {
 
 using namespace flame;
-namespace array = flame::host::array;
+namespace array = flame::host_kernels::array;
 
 using wide = long double;
 template <class T> using unary = void (*)(const T*, T*, int);
@@ -315,7 +315,7 @@ TEST_CASE("the same bits from every compiler, flag and machine that has a fused 
   };
   all(float());
   all(double());
-  CHECK(hash == (host::simd::has_fma ? 17165097504459257999u : 1589852823587585772u));
+  CHECK(hash == (host_kernels::simd::has_fma ? 17165097504459257999u : 1589852823587585772u));
 }
 
 TEST_CASE_TEMPLATE("pow: accuracy", T, float, double) {
@@ -380,7 +380,7 @@ namespace {
 
 // Two floats: a width that no machine has overloads for, so that the portable templates run everywhere.
 void check_portable() {
-  using namespace flame::host::simd;
+  using namespace flame::host_kernels::simd;
   using V = vec<float, 2>;
   for (float x : special_values<float>()) {
     V v = splat<V>(x), k_lanes, m_lanes;
@@ -407,7 +407,7 @@ void check_portable() {
 }  // namespace
 
 TEST_CASE("short vectors: the portable forms, reductions and partial access") {
-  using namespace flame::host::simd;
+  using namespace flame::host_kernels::simd;
   check_portable();
   f32v v = convert<float>(lane_index<i32v>());
   int n = lanes<float>;

@@ -9,7 +9,7 @@
 #include <vector>
 
 using namespace flame;
-namespace array = flame::host::array;
+namespace array = flame::host_kernels::array;
 
 // The file kat_vectors of Random123, the authors' library: philox4x32, 10 rounds.
 static_assert(philox4x32({{0, 0, 0, 0}}, 0, 0) ==

@@ -12,7 +12,7 @@ namespace {
 
 using namespace flame;
 using namespace flame::library_tests;
-using host::pooling;
+using host_kernels::pooling;
 
 // f(offsets of a window's pixels in the large image, offset in the small one), row by row, the padding left
 // out.
@@ -56,10 +56,10 @@ template <class E> void check(pooling p, unsigned seed) {
   const auto u = numbers<E>(large, random), dy = numbers<E>(small, random);
   auto taken = dy, mean = dy;
   auto put = u, mean_put = u;
-  CHECK(same_bits(taken, [&] { host::pool_take(p, x.data(), u.data(), taken.data()); }));
-  CHECK(same_bits(put, [&] { host::pool_put(p, x.data(), dy.data(), put.data()); }));
-  CHECK(same_bits(mean, [&] { host::pool_mean(p, u.data(), mean.data()); }));
-  CHECK(same_bits(mean_put, [&] { host::pool_mean_put(p, dy.data(), mean_put.data()); }));
+  CHECK(same_bits(taken, [&] { host_kernels::pool_take(p, x.data(), u.data(), taken.data()); }));
+  CHECK(same_bits(put, [&] { host_kernels::pool_put(p, x.data(), dy.data(), put.data()); }));
+  CHECK(same_bits(mean, [&] { host_kernels::pool_mean(p, u.data(), mean.data()); }));
+  CHECK(same_bits(mean_put, [&] { host_kernels::pool_mean_put(p, dy.data(), mean_put.data()); }));
 
   std::vector<double> of_taken(dy.size()), of_mean(dy.size()), of_put(u.size()), of_mean_put(u.size());
   const double cells = static_cast<double>(p.kernel_h * p.kernel_w);
@@ -92,7 +92,7 @@ template <class E> void random_poolings(unsigned seed, int count) {
     if (p.height + 2 * p.pad_h < p.kernel_h || p.width + 2 * p.pad_w < p.kernel_w) continue;
     p.out_height = (p.height + 2 * p.pad_h - p.kernel_h) / p.stride_h + 1;
     p.out_width = (p.width + 2 * p.pad_w - p.kernel_w) / p.stride_w + 1;
-    if (host::algebra::has_empty_window(p)) continue;
+    if (host_kernels::algebra::has_empty_window(p)) continue;
     check<E>(p, static_cast<unsigned>(++done));
   }
 }
@@ -122,23 +122,23 @@ TEST_CASE("two by two, every pixel once or one row left over") {
 TEST_CASE("the first of equal maxima, and NaN before all") {
   pooling p = halves(1, 2, 1);
   float x[4] = {1, 3, 3, 2}, u[4] = {10, 20, 30, 40}, y, dy = 5, dx[4];
-  host::pool_take(p, x, u, &y);
+  host_kernels::pool_take(p, x, u, &y);
   CHECK(y == 20);
-  host::pool_put(p, x, &dy, dx);
+  host_kernels::pool_put(p, x, &dy, dx);
   CHECK((dx[0] == 0 && dx[1] == 5 && dx[2] == 0 && dx[3] == 0));
   x[3] = std::nanf("");
-  host::pool_take(p, x, u, &y);
+  host_kernels::pool_take(p, x, u, &y);
   CHECK(y == 40);
 }
 
 TEST_CASE("no images, no channels") {
   pooling p = halves(0, 4, 3);
-  host::pool_take(p, nullptr, nullptr, nullptr);
+  host_kernels::pool_take(p, nullptr, nullptr, nullptr);
   p = halves(2, 4, 0);
-  host::pool_put(p, nullptr, nullptr, nullptr);
+  host_kernels::pool_put(p, nullptr, nullptr, nullptr);
   p = halves(1, 1, 1);  // an image smaller than the window: nothing but zeros comes back
   float dx = 1;
-  host::pool_mean_put(p, nullptr, &dx);
+  host_kernels::pool_mean_put(p, nullptr, &dx);
   CHECK(dx == 0);
 }
 
@@ -147,9 +147,9 @@ TEST_CASE("a window of padding alone has no maximum, and the mean of zeros") {
   p.batch = p.height = p.width = p.channels = 1;
   p.out_height = 3, p.out_width = 1, p.pad_h = 1;
   float x = 4, y[3];
-  CHECK_THROWS_WITH_AS(host::pool_take(p, &x, &x, y),
+  CHECK_THROWS_WITH_AS(host_kernels::pool_take(p, &x, &x, y),
                        "pool_take: a window lies in the padding alone, expected one pixel of the image",
                        error);
-  host::pool_mean(p, &x, y);
+  host_kernels::pool_mean(p, &x, y);
   CHECK((y[0] == 0 && y[1] == 4 && y[2] == 0));
 }

@@ -15,15 +15,15 @@
 #include <vector>
 
 using namespace flame;
-using host::parallel_for;
+using host_kernels::parallel_for;
 
 namespace {
 
 // Tests of one process share one pool, and leave it as they found it.
 struct with_threads {
-  int before = host::thread_count();
-  explicit with_threads(int n) { host::set_thread_count(n); }
-  ~with_threads() { host::set_thread_count(before); }
+  int before = host_kernels::thread_count();
+  explicit with_threads(int n) { host_kernels::set_thread_count(n); }
+  ~with_threads() { host_kernels::set_thread_count(before); }
 };
 
 }  // namespace
@@ -31,7 +31,7 @@ struct with_threads {
 TEST_CASE("chunks partition the range, the same for every number of threads") {
   for (int threads : {1, 2, 3, 8}) {
     with_threads _(threads);
-    CHECK(host::thread_count() == threads);
+    CHECK(host_kernels::thread_count() == threads);
     for (i64 count : {0, 1, 7, 64, 1000})
       for (i64 grain : {1, 3, 64, 1000, 5000}) {
         std::mutex mutex;
@@ -132,7 +132,7 @@ TEST_CASE("an exception reaches the caller, and the pool lives on") {
     std::atomic<i64> sum{0};
     parallel_for(50, 1, [&](i64 begin, i64) { sum += begin; });
     CHECK(sum == 1225);
-    CHECK_THROWS_WITH_AS(parallel_for(4, 1, [](i64, i64) { host::set_thread_count(2); }),
+    CHECK_THROWS_WITH_AS(parallel_for(4, 1, [](i64, i64) { host_kernels::set_thread_count(2); }),
                          "set_thread_count: called inside parallel_for", error);
   }
 }
@@ -152,7 +152,7 @@ TEST_CASE("several user threads at once, while another changes the number of thr
       }
     });
   for (int n : {1, 4, 2, 6, 3}) {
-    host::set_thread_count(n);
+    host_kernels::set_thread_count(n);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   for (std::thread& t : users) t.join();
@@ -160,10 +160,10 @@ TEST_CASE("several user threads at once, while another changes the number of thr
 }
 
 TEST_CASE("numbers of threads that make no sense are refused") {
-  CHECK_THROWS_WITH_AS(host::set_thread_count(0), "set_thread_count(0): expected 1 to 1024", error);
-  CHECK_THROWS_AS(host::set_thread_count(-3), error);
-  CHECK_THROWS_AS(host::set_thread_count(1025), error);
-  CHECK(host::available_processors() >= 1);
+  CHECK_THROWS_WITH_AS(host_kernels::set_thread_count(0), "set_thread_count(0): expected 1 to 1024", error);
+  CHECK_THROWS_AS(host_kernels::set_thread_count(-3), error);
+  CHECK_THROWS_AS(host_kernels::set_thread_count(1025), error);
+  CHECK(host_kernels::available_processors() >= 1);
 }
 
 TEST_CASE("FLAME_THREADS") {
@@ -172,10 +172,10 @@ TEST_CASE("FLAME_THREADS") {
   std::string saved = before ? before : "";
   auto with = [](const char* text) {
     setenv("FLAME_THREADS", text, 1);
-    return host::detail::initial_thread_count();
+    return host_kernels::detail::initial_thread_count();
   };
   CHECK(with("3") == 3);
-  CHECK(with("") == std::min(host::available_processors(), 1024));
+  CHECK(with("") == std::min(host_kernels::available_processors(), 1024));
   for (const char* bad : {"0", "-1", "two", "4x", "99999999999999999999", "1025"})
     CHECK_THROWS_AS(with(bad), error);
   CHECK_THROWS_WITH_AS(with("x"), "FLAME_THREADS: expected a whole number from 1 to 1024, got 'x'", error);

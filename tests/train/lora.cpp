@@ -37,18 +37,18 @@ auto run = [](auto m, auto x) { return m(x); };
 auto loss = [](auto m, auto x) { return mean(m(x) * m(x)); };
 
 template <class Element>
-using samples = basic_tensor<host_backend, Element, tag_of<batch>, tag_of<feature>>;
+using samples = basic_tensor<host, Element, tag_of<batch>, tag_of<feature>>;
 template <class Element = f32>
 samples<Element> draw(i64 n = 7) { return normal<Element>(key(1), batch == n, feature == 8); }
 
-auto plain() { return init<net, host_backend>(key(0), feature == 8, instances_of("blocks", 3)); }
+auto plain() { return init<net, host>(key(0), feature == 8, instances_of("blocks", 3)); }
 template <class Element = f32>
 auto adapted(std::vector<lora> chosen) {
   model_extents e;
   e.axes = {feature == 8};
   e.stacks = {instances_of("blocks", 3)};
   e.adapted = chosen;
-  model<net, host_backend, Element, which> m(e);
+  model<net, host, Element, which> m(e);
   for (const weight& w : m.weights()) initialise(m.values(w), w, key(0));
   return m;
 }

@@ -53,7 +53,7 @@ double distance(std::span<const double> a, std::span<const double> b) {
   return std::sqrt(d / n);
 }
 auto loaded(const std::string& name) {
-  auto m = init<normed, host_backend, f64>(key(0), batch == 3, row == 4, column == 5, feature == 6);
+  auto m = init<normed, host, f64>(key(0), batch == 3, row == 4, column == 5, feature == 6);
   std::ranges::copy(reference(name + ".x"), m.values("x").begin());
   for (const char* part : {"weight", "bias", "running_mean", "running_var"})
     std::ranges::copy(reference(name + "." + part), m.values(std::string("norm.") + part).begin());
@@ -137,8 +137,8 @@ TEST_CASE("batch norm as PyTorch's: the batch's statistics, gradients, running s
 }
 
 TEST_CASE("a stack trains as the same blocks one by one: dropout, running statistics, moving average") {
-  auto a = init<stacked, host_backend, f64>(key(0), feature == 5, instances_of("blocks", 2));
-  auto b = init<unrolled, host_backend, f64>(key(0), feature == 5);
+  auto a = init<stacked, host, f64>(key(0), feature == 5, instances_of("blocks", 2));
+  auto b = init<unrolled, host, f64>(key(0), feature == 5);
   auto twin = [](const std::string& path) {
     return (path.starts_with("blocks.0") ? "first" : "second") + path.substr(std::strlen("blocks.0"));
   };
@@ -182,7 +182,7 @@ struct drops {
 }  // namespace
 
 TEST_CASE("each instance and each member drops by itself") {
-  auto m = init<drops, host_backend, f64>(key(0), feature == 5, instances_of("blocks", 2));
+  auto m = init<drops, host, f64>(key(0), feature == 5, instances_of("blocks", 2));
   auto x = zeros<f64>(batch == 40, feature == 5);
   auto masked = forward<true>(m, [](auto n, auto y, auto k) { return n(y, k); })(x, tensor<key>(key(1)));
   std::set<double> seen(masked.values().begin(), masked.values().end());
@@ -195,9 +195,9 @@ TEST_CASE("each instance and each member drops by itself") {
 }
 
 TEST_CASE("stacks of stacks, of unequal depth, and of no depth") {
-  auto a = init<staged, host_backend, f64>(key(0), feature == 5, instances_of("stages", 3), instances_of("stages.0.blocks", 1),
+  auto a = init<staged, host, f64>(key(0), feature == 5, instances_of("stages", 3), instances_of("stages.0.blocks", 1),
                                            instances_of("stages.1.blocks", 0), instances_of("stages.2.blocks", 2));
-  auto b = init<flat, host_backend, f64>(key(0), feature == 5, instances_of("blocks", 3));
+  auto b = init<flat, host, f64>(key(0), feature == 5, instances_of("blocks", 3));
   auto twin = [](const std::string& path) {
     if (path.starts_with("first.")) return path;
     const std::size_t end = std::strlen("stages.0.blocks.0");
@@ -214,13 +214,13 @@ TEST_CASE("stacks of stacks, of unequal depth, and of no depth") {
   }
 
   SUBCASE("no instance at all") {
-    auto c = init<flat, host_backend, f64>(key(0), feature == 5, instances_of("blocks", 0));
+    auto c = init<flat, host, f64>(key(0), feature == 5, instances_of("blocks", 0));
     auto step = train_step(c, plain, sgd{.lr = 0.1});
     const double first = step(draw()).item();
     CHECK(step(draw()).item() < first);
   }
   SUBCASE("one instance trained") {
-    auto c = init<flat, host_backend, f64>(key(0), feature == 5, instances_of("blocks", 3));
+    auto c = init<flat, host, f64>(key(0), feature == 5, instances_of("blocks", 3));
     auto d = c.clone();
     auto all = train_step(d, plain, sgd{.lr = 0});
     auto step = train_step<trainable<"blocks.1.*">>(c, plain, sgd{.lr = 0.1});

@@ -58,7 +58,7 @@ using labels = tensor<i32, batch>;
 auto plain = [](auto m, auto x, auto label) { return cross_entropy(m(x), label); };
 auto noisy = [](auto m, auto x, auto label, auto k) { return cross_entropy(m(dropout(x, 0.25, k)), label); };
 
-auto make(i64 width = 16) { return init<net, host_backend>(key(0), hidden == width); }
+auto make(i64 width = 16) { return init<net, host>(key(0), hidden == width); }
 samples draw(i64 n, u64 seed = 1) { return normal(key(seed), batch == n, feature); }
 labels numbered(i64 n) {
   labels l(std::vector<i64>{n});

@@ -4,7 +4,7 @@
 namespace flame {
 
 // Any processor: Eigen's products, fused groups tile by tile, all cores.
-struct host_backend {
+struct host {
   static constexpr const char* name = "host";
 };
 

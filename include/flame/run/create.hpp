@@ -8,23 +8,23 @@
 namespace flame {
 
 // Uninitialised.
-template <element Element, class Backend = host_backend, class... Given>
+template <element Element, class Backend = host, class... Given>
 [[nodiscard]] auto empty(const Given&... extents) {
   using made = detail::tensor_of<Backend, Element, Given...>;
   return typename made::type(made::extents(extents...));
 }
 
-template <element Element, class Backend = host_backend, class... Given>
+template <element Element, class Backend = host, class... Given>
 [[nodiscard]] auto full(literal<Element> value, const Given&... extents) {
   auto t = empty<Element, Backend>(extents...);
   t.fill(value);
   return t;
 }
-template <element Element, class Backend = host_backend, class... Given>
+template <element Element, class Backend = host, class... Given>
 [[nodiscard]] auto zeros(const Given&... extents) {
   return full<Element, Backend>(Element{}, extents...);
 }
-template <element Element, class Backend = host_backend, class... Given>
+template <element Element, class Backend = host, class... Given>
 [[nodiscard]] auto ones(const Given&... extents) {
   return full<Element, Backend>(element_cast<Element>(1), extents...);
 }
@@ -42,7 +42,7 @@ template <class Backend, class Element, class... Axes>
 }
 
 // start, start + step, ...: element i is start + i step. arange<f32>(time == 5), arange<i32>(5).
-template <element Element, class Backend = host_backend, class Given>
+template <element Element, class Backend = host, class Given>
 [[nodiscard]] auto arange(const Given& extent, double start = 0, double step = 1) {
   auto t = empty<Element, Backend>(extent);
   for (i64 i = 0; i < t.size(); ++i)
@@ -50,7 +50,7 @@ template <element Element, class Backend = host_backend, class Given>
   return t;
 }
 // n numbers from first to last, both included, evenly apart.
-template <element Element, class Backend = host_backend, class Given>
+template <element Element, class Backend = host, class Given>
 [[nodiscard]] auto linspace(double first, double last, const Given& extent) {
   auto t = empty<Element, Backend>(extent);
   const double gaps = static_cast<double>(t.size() > 1 ? t.size() - 1 : 1);
@@ -65,7 +65,7 @@ template <class Element> using drawn = std::conditional_t<std::is_same_v<Element
 
 // The draws of the language's uniform(k, axes...) and normal(k, axes...) at site 0, in [0, 1) and standard
 // normal: a function of the key and the element's place alone (base/philox.hpp).
-template <element Element = f32, class Backend = host_backend, class... Given>
+template <element Element = f32, class Backend = host, class... Given>
 [[nodiscard]] auto uniform(key k, const Given&... extents) {
   auto t = empty<Element, Backend>(extents...);
   const u64 site = fold(k.bits, 0);
@@ -73,7 +73,7 @@ template <element Element = f32, class Backend = host_backend, class... Given>
     t.data()[i] = element_cast<Element>(uniform_element<detail::drawn<Element>>(site, static_cast<u64>(i)));
   return t;
 }
-template <element Element = f32, class Backend = host_backend, class... Given>
+template <element Element = f32, class Backend = host, class... Given>
 [[nodiscard]] auto normal(key k, const Given&... extents) {
   auto t = empty<Element, Backend>(extents...);
   const u64 site = fold(k.bits, 0);

@@ -148,7 +148,7 @@ template <class Backend, class E, class... Inputs> class runner {
 template <leaf_type Leaf, class Tensor> auto give(const Leaf&, const Tensor& t) {
   using wanted = shape_of<Leaf>;
   if constexpr (detail::number_for<Tensor, wanted>) {
-    return give(Leaf{}, basic_tensor<host_backend, element_of<wanted>>(element_cast<element_of<wanted>>(t)));
+    return give(Leaf{}, basic_tensor<host, element_of<wanted>>(element_cast<element_of<wanted>>(t)));
   } else {
     static_assert(std::is_same_v<typename Tensor::held_shape, wanted>,
                   "flame::give(input, tensor): the tensor must have the input's element type and axes");
@@ -225,7 +225,7 @@ auto compile(const E& e, const Order&...) {
 template <class E>
 requires is_expr<E>
 auto eval(const E& e) {
-  static thread_local detail::runner<host_backend, E> run;
+  static thread_local detail::runner<host, E> run;
   run.clear();
   run.set_held(e);
   run.check();

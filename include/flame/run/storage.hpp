@@ -12,7 +12,7 @@ namespace flame {
 // Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning.
 template <class Backend> class storage;
 
-template <> class storage<host_backend> {
+template <> class storage<host> {
  public:
   static constexpr std::align_val_t alignment{64};
 

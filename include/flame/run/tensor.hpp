@@ -335,12 +335,12 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
 
 // tensor<f32, batch, channel>: on the host.
 template <class Element, const auto&... Axes>
-using tensor = basic_tensor<host_backend, Element, tag_of<Axes>...>;
+using tensor = basic_tensor<host, Element, tag_of<Axes>...>;
 
 // For quick work, without names: array<f32, 3>, matrix<f32>.
 template <class Element, int Rank>
 using array =
-    typename detail::anonymous_tensor<host_backend, Element, std::make_integer_sequence<int, Rank>>::type;
+    typename detail::anonymous_tensor<host, Element, std::make_integer_sequence<int, Rank>>::type;
 template <class Element> using matrix = array<Element, 2>;
 
 }  // namespace flame

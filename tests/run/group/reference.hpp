@@ -88,7 +88,7 @@ inline double elementary(op o, type t, double x) {
     f(&a, &y);
     return static_cast<double>(y);
   };
-  namespace array = host::array;
+  namespace array = host_kernels::array;
   switch (o) {
     case op::exp: return call([](const auto* a, auto* y) { array::exp(a, y, 1); });
     case op::expm1: return call([](const auto* a, auto* y) { array::expm1(a, y, 1); });
@@ -139,7 +139,7 @@ inline number binary(op o, type t, number a, number b) {
       case op::div: return both([](auto x, auto y) { return x / y; });
       case op::pow:
         return both([](auto x, auto y) {
-          host::array::pow(&x, &y, &x, 1);
+          host_kernels::array::pow(&x, &y, &x, 1);
           return x;
         });
       case op::minimum: return {std::isnan(a.f) || a.f < b.f ? a.f : b.f, 0};

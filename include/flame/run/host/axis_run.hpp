@@ -1,8 +1,9 @@
 // Several axes walked as one, with their strides in the operands that have them.
 #pragma once
-#include <flame/base/config.hpp>
+#include <flame/run/host/simd_native.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
+inline namespace FLAME_HOST_ISA {
 
 // The last axis is the fastest. A run of no axes has one element.
 template <int Operands> struct axis_run {
@@ -90,4 +91,5 @@ template <int Operands> struct axis_run {
   }
 };
 
-}  // namespace flame::host
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host_kernels

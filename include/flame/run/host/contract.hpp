@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/run/host/gemm.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // out[batch, m, n] = sum over k of a[batch, m, k] b[batch, k, n], where batch, m, n and k are any number of
@@ -44,4 +44,4 @@ inline void contract(const contraction& x) {
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

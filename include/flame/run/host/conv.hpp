@@ -4,7 +4,7 @@
 #include <flame/run/host/gemm.hpp>
 #include <numeric>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // y[n, i, j, o] = sum over s, t, c of x[n, i stride_h + s dilation_h - pad_h, j stride_w + t dilation_w -
@@ -152,4 +152,4 @@ inline void conv_weight(const convolution& c, const void* x, const void* dy, voi
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

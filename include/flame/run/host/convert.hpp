@@ -8,7 +8,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace simd {
 
@@ -121,9 +121,9 @@ template <class To, class From, any_vector V> FLAME_INLINE rebind<V, stored_as<T
 
 }  // namespace simd
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace array {
 
@@ -156,4 +156,4 @@ requires(!std::is_same_v<To, key> && !std::is_same_v<From, key>) FLAME_NOINLINE
 
 }  // namespace array
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -5,7 +5,7 @@
 #pragma once
 #include <flame/run/host/product.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace algebra {
 
@@ -181,4 +181,4 @@ inline void correlate(const correlation& x) {
 
 }  // namespace algebra
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

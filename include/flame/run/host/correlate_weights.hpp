@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/run/host/correlate.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace algebra {
 
@@ -91,4 +91,4 @@ inline void correlate_weights(const correlation& x, const void* given, void* res
 
 }  // namespace algebra
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -5,7 +5,7 @@
 #include <flame/run/host/group_prepare.hpp>
 #include <flame/run/host/threads.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host_kernels::inline FLAME_HOST_ISA {
 
 namespace tiles {
 
@@ -135,7 +135,7 @@ struct worker {
       t.values[b.value] = whole ? a.memory + at * size_of(a.element) : home(b.value);
     }
     for (const entry *e = f.each, *end = e + f.each_count; e < end; ++e)
-      if (!(e->bound && whole)) {
+      if (!(e->bound && whole) && !(e->once_a_row && t.column > 0)) {
         if (next.count > 0) ahead.fetch(e->lines);
         e->code->loop(*e->code, t);
       }
@@ -261,4 +261,4 @@ inline void run(const prepared_group& p, const bound_group& g) {
 // The same without preparation: for groups that run once.
 inline void run(const bound_group& g) { run(prepare(*g.code), g); }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA

@@ -3,7 +3,7 @@
 #include <flame/plan/group.hpp>
 #include <flame/run/host/simd_native.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 struct stride_run {
   i64 extent = 1, stride = 0;
@@ -114,4 +114,4 @@ FLAME_INLINE void each_block(const stride_list& outer, const stride_list& inner,
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

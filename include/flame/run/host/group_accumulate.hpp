@@ -3,7 +3,7 @@
 #pragma once
 #include <flame/run/host/group_reduce.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // Accumulators stand side by side for `period` elements that follow one another in a tile: for a column
 // reduction a multiple of the columns, so that short columns fill whole vectors; for a total any number.
@@ -198,4 +198,4 @@ template <class T> [[nodiscard]] inline reduction_loops argmax_loops(reduce_mode
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

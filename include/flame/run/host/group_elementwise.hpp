@@ -3,7 +3,7 @@
 #include <flame/run/host/group_tile.hpp>
 #include <flame/run/host/math.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // Wrapping: in unsigned numbers, because signed overflow is undefined.
 template <any_vector V, class F> FLAME_INLINE V wrapping(V a, V b, F f) {
@@ -379,4 +379,4 @@ template <class From> step_loop cast_from(lane to) {
   return from_floating ? cast_loop<i32, i32, cast_u8<true>> : cast_loop<i32, i32, cast_u8<false>>;
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

@@ -3,7 +3,7 @@
 #include <flame/run/host/group_grid.hpp>
 #include <new>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // A thread's memory, aligned to 64 bytes, which grows to what was needed and is then reused.
 struct working_memory {
@@ -44,6 +44,7 @@ struct bump {
 struct entry {
   const step* code;
   bool bound;
+  bool once_a_row;  // a store of row values: by the first tile of a row
   int lines;  // of the next tile's memory, that are fetched meanwhile
 };
 struct binding {
@@ -147,6 +148,7 @@ struct frame {
         slots[l.slot].span(from, to);
         if (from >= high || to <= low) continue;
         aliased[l.slot] = true;
+        if (s.at == level::row) extents.whole_rows = true;  // else other columns' tiles would read it again
         late = late || code->last_used[l.result] > at;
       }
     }
@@ -250,13 +252,13 @@ struct frame {
         bool home =
             !late && made >= 0 && code->roles[made] == step_role::compute && !bound(s.a) && in_place(s, s.a);
         if (home) bind(s.a, s.slot);
-        each[each_count++] = {&s, home, 0};
+        each[each_count++] = {&s, home, s.at == level::row, 0};
         if (is_run(s)) streams[stream_count++] = {s.slot, true};
         continue;
       }
       if (s.reduction >= 0 ? !reduction_needed[s.reduction] : !needed[s.result]) continue;
       if (code->roles[n] != step_role::load) {
-        each[each_count++] = {&s, false, 0};
+        each[each_count++] = {&s, false, false, 0};
         continue;
       }
       bool memory =
@@ -265,7 +267,7 @@ struct frame {
       if (!memory && s.at == level::full && extents.outer > 1 && slots[s.slot].outer.repeats())
         once[once_count++] = &s;
       else
-        each[each_count++] = {&s, memory, 0};
+        each[each_count++] = {&s, memory, false, 0};
       if (p.slots[s.slot].kind == slot_kind::input && is_run(s)) streams[stream_count++] = {s.slot, false};
     }
     spread_lines();
@@ -313,4 +315,4 @@ struct frame {
   }
 };
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

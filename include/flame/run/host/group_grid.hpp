@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/run/host/group_program.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // All that the cut depends on. It never depends on the number of threads, so that sums have one order.
 struct space {
@@ -60,4 +60,4 @@ inline constexpr i64 most_items = 256, most_partials = 64;
   return g;
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

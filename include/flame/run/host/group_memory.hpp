@@ -3,7 +3,7 @@
 #include <flame/run/host/convert.hpp>
 #include <flame/run/host/group_tile.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // How elements of memory stand in a register: as themselves, but for half types and bytes.
 template <class S> struct storage {
@@ -189,4 +189,4 @@ template <class T> void index_loop(const step& s, const tile& t) {
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

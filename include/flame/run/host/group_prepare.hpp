@@ -7,7 +7,7 @@
 #include <flame/run/host/group_program.hpp>
 #include <flame/run/host/group_random.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host_kernels::inline FLAME_HOST_ISA {
 
 namespace tiles {
 
@@ -68,7 +68,7 @@ struct builder {
                        : c == code_store ? "store"
                        : c < op_count    ? string_of(name_of(static_cast<op>(c)))
                                          : std::to_string(c);
-    throw error("flame::host::prepare: instruction " + std::to_string(at_instruction) + " (" + name +
+    throw error("flame::host_kernels::prepare: instruction " + std::to_string(at_instruction) + " (" + name +
                 "): " + why);
   }
 
@@ -433,4 +433,4 @@ struct builder {
   return p;
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA

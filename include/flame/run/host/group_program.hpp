@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/run/host/group_accumulate.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA {
+namespace flame::host_kernels::inline FLAME_HOST_ISA {
 
 namespace tiles {
 
@@ -58,4 +58,4 @@ struct prepared_group {
   i64 cost = 1;             // of one element, about, in additions
 };
 
-}  // namespace flame::host::inline FLAME_HOST_ISA
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA

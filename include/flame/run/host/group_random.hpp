@@ -3,7 +3,7 @@
 #include <flame/run/host/group_memory.hpp>
 #include <flame/run/host/random.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // Numbers first, first + stride, ... of the tensor of `key`.
 template <class T, bool Normal> FLAME_INLINE void draw(u64 key, i64 first, i64 stride, T* to, i64 n) {
@@ -53,4 +53,4 @@ template <class T, bool Normal> void random_loop(const step& s, const tile& t) {
   return nullptr;
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

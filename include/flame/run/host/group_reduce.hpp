@@ -3,7 +3,7 @@
 #include <flame/run/host/group_tile.hpp>
 #include <limits>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 // How two elements become one: `combine`, written for vectors and for numbers alike. `wide` is the type in
 // which the few partial results of threads and lanes are combined. A running<V> takes vector after vector.
@@ -239,4 +239,4 @@ template <class T> void row_argmax_loop(const step& s, const tile& t) {
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

@@ -4,7 +4,7 @@
 #include <flame/run/host/group_access.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host::inline FLAME_HOST_ISA::tiles {
+namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
 
 using namespace simd;
 
@@ -79,4 +79,4 @@ template <class F> FLAME_INLINE void each_block(const step& s, const tile& t, F 
   }
 }
 
-}  // namespace flame::host::inline FLAME_HOST_ISA::tiles
+}  // namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles

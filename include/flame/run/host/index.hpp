@@ -7,7 +7,7 @@
 #include <flame/run/host/scratch.hpp>
 #include <flame/run/host/tasks.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // Walks axes; at each of their elements, index gives a place along one more axis, of the table that is read
@@ -264,4 +264,4 @@ inline void scatter_add(const indexing& x) {
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -3,7 +3,7 @@
 #include <flame/base/error.hpp>
 #include <flame/run/host/pack.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // Elements are f32, f64, bf16 or f16; sums of them are f64 for f64 and else f32.
@@ -137,4 +137,4 @@ inline constexpr kernels kernels_of = {
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -24,7 +24,7 @@ struct lowered_step {
 
 inline lowered_step lower_group(const program_step& s) {
   lowered_step r;
-  auto prepared = std::make_shared<flame::host::prepared_group>(flame::host::prepare(*s.code));
+  auto prepared = std::make_shared<flame::host_kernels::prepared_group>(flame::host_kernels::prepare(*s.code));
   bound_group bound = s.bound;
   bound.code = s.code;
   static i64 zeros[2] = {};
@@ -35,14 +35,14 @@ inline lowered_step lower_group(const program_step& s) {
   r.run = [prepared, bound, fixed](void* const* at) mutable {
     for (int i = 0; i < bound.slots.size(); ++i)
       if (!fixed[i]) bound.slots[i].memory = at[i];
-    flame::host::run(*prepared, bound);
+    flame::host_kernels::run(*prepared, bound);
   };
   return r;
 }
 
 inline lowered_step lower_contract(const program_step& s) {
   const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors[2];
-  flame::host::contraction c;
+  flame::host_kernels::contraction c;
   c.element = out.element;
   int rank = 0;
   auto add = [&](const axis_info* axis, i64 extent) {
@@ -64,7 +64,7 @@ inline lowered_step lower_contract(const program_step& s) {
   lowered_step r;
   r.run = [c](void* const* at) mutable {
     c.a = at[0], c.b = at[1], c.out = at[2];
-    flame::host::contract(c);
+    flame::host_kernels::contract(c);
   };
   return r;
 }
@@ -75,7 +75,7 @@ inline lowered_step lower_conv(const program_step& s) {
   const located& x = s.library == op::conv_data ? out : a;
   const located& w = s.library == op::conv_weight ? out : b;
   const located& y = s.library == op::conv ? out : s.library == op::conv_data ? a : b;
-  flame::host::convolution c;
+  flame::host_kernels::convolution c;
   c.element = out.element;
   c.batch = 1;
   for (int i = 0; i < x.rank - 3; ++i) c.batch *= x.extents[i];
@@ -89,11 +89,11 @@ inline lowered_step lower_conv(const program_step& s) {
   op code = s.library;
   r.run = [c, code](void* const* at) {
     if (code == op::conv)
-      flame::host::conv(c, at[0], at[1], at[2]);
+      flame::host_kernels::conv(c, at[0], at[1], at[2]);
     else if (code == op::conv_data)
-      flame::host::conv_data(c, at[0], at[1], at[2]);
+      flame::host_kernels::conv_data(c, at[0], at[1], at[2]);
     else
-      flame::host::conv_weight(c, at[0], at[1], at[2]);
+      flame::host_kernels::conv_weight(c, at[0], at[1], at[2]);
   };
   return r;
 }
@@ -103,7 +103,7 @@ inline lowered_step lower_pool(const program_step& s) {
   bool grows = s.library == op::pool_put || s.library == op::pool_mean_put;
   const located &out = s.tensors[s.tensors.size() - 1], &last = s.tensors[s.tensors.size() - 2];
   const located &x = grows ? out : s.tensors[0], &y = grows ? last : out;
-  flame::host::pooling c;
+  flame::host_kernels::pooling c;
   c.element = out.element;
   c.batch = 1;
   for (int i = 0; i < x.rank - 3; ++i) c.batch *= x.extents[i];
@@ -116,10 +116,10 @@ inline lowered_step lower_pool(const program_step& s) {
   op code = s.library;
   r.run = [c, code](void* const* at) {
     switch (code) {
-      case op::pool_take: flame::host::pool_take(c, at[0], at[1], at[2]); break;
-      case op::pool_put: flame::host::pool_put(c, at[0], at[1], at[2]); break;
-      case op::pool_mean: flame::host::pool_mean(c, at[0], at[1]); break;
-      default: flame::host::pool_mean_put(c, at[0], at[1]); break;
+      case op::pool_take: flame::host_kernels::pool_take(c, at[0], at[1], at[2]); break;
+      case op::pool_put: flame::host_kernels::pool_put(c, at[0], at[1], at[2]); break;
+      case op::pool_mean: flame::host_kernels::pool_mean(c, at[0], at[1]); break;
+      default: flame::host_kernels::pool_mean_put(c, at[0], at[1]); break;
     }
   };
   return r;
@@ -131,7 +131,7 @@ inline lowered_step lower_index(const program_step& s) {
   const located &from = s.tensors[gather ? 0 : 1], &index = s.tensors[gather ? 1 : 0], &out = s.tensors[2];
   const axis_info* axis = s.axes[0];
   const located& indexed = gather ? from : out;
-  flame::host::indexing c;
+  flame::host_kernels::indexing c;
   c.element = out.element, c.index_element = index.element;
   c.extent = indexed.extents[indexed.find(axis)], c.stride = indexed.strides[indexed.find(axis)];
   auto add = [&](const axis_info* a, i64 extent) {
@@ -152,9 +152,9 @@ inline lowered_step lower_index(const program_step& s) {
   r.run = [c, gather](void* const* at) mutable {
     c.from = at[gather ? 0 : 1], c.index = at[gather ? 1 : 0], c.out = at[2];
     if (gather)
-      flame::host::gather(c);
+      flame::host_kernels::gather(c);
     else
-      flame::host::scatter_add(c);
+      flame::host_kernels::scatter_add(c);
   };
   return r;
 }
@@ -215,7 +215,7 @@ FLAME_HOST_FUNCTION void executable::run(const std::vector<void*>& externals, ar
   }
 }
 
-FLAME_HOST_FUNCTION int thread_count() { return flame::host::thread_count(); }
-FLAME_HOST_FUNCTION void set_thread_count(int n) { flame::host::set_thread_count(n); }
+FLAME_HOST_FUNCTION int thread_count() { return flame::host_kernels::thread_count(); }
+FLAME_HOST_FUNCTION void set_thread_count(int n) { flame::host_kernels::set_thread_count(n); }
 
 }  // namespace flame::host_code

@@ -16,7 +16,7 @@
 // included. All machines with a fused multiply-add give the same bits (beyond sin_limit, as far as their libm
 // does), and so do all compilers and -ffp-contract settings. -ffast-math and other rounding modes are not
 // supported.
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace math {
 
@@ -29,11 +29,11 @@ template <floating_vector V> FLAME_INLINE V reciprocal(V x) { return 1 / x; }
 
 }  // namespace math
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels
 
 // y[i] = f(x[i]) for i < n; y may be x; no alignment needed. An element's result depends on its value alone,
 // not on where it lies or how many there are: the last lanes go through the same code as all others.
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace array {
 
@@ -96,4 +96,4 @@ template <class T> FLAME_NOINLINE void pow(const T* x, const T* y, T* out, int n
 
 }  // namespace array
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

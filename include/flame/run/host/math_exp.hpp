@@ -3,7 +3,7 @@
 #include <flame/run/host/simd.hpp>
 
 // Polynomials are minimax fits; tests/run/math_coefficients.py makes them and prints their errors.
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace math {
 
@@ -118,4 +118,4 @@ template <floating_vector V> FLAME_INLINE V sigmoid(V x) {
 
 }  // namespace math
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -3,7 +3,7 @@
 #include <flame/run/host/math_exp.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace math {
 
@@ -50,4 +50,4 @@ template <floating_vector V> FLAME_INLINE V log1p(V x) {
 
 }  // namespace math
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -3,7 +3,7 @@
 #include <flame/run/host/math_exp.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace math {
 
@@ -105,4 +105,4 @@ template <floating_vector V> FLAME_INLINE V cos(V x) { return trig<false>(x); }
 
 }  // namespace math
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -4,7 +4,7 @@
 #include <flame/run/host/convert.hpp>
 #include <flame/run/host/sweep.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // What products of an element type are computed in.
@@ -132,4 +132,4 @@ FLAME_NOINLINE void pack(const panel_layout& layout, i64 i, i64 depth, const voi
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

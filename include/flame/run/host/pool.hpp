@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/run/host/product.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // Images [batch, height, width, channels] and what pooling leaves of them, [batch, out_height, out_width,
@@ -245,4 +245,4 @@ inline void pool_mean_put(const pooling& p, const void* dy, void* dx) {
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

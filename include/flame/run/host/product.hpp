@@ -7,7 +7,7 @@
 #include <flame/run/host/scratch.hpp>
 #include <flame/run/host/tasks.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // C(i, j) (+)= sum over p of A(i, p) B(p, j): i walks m, j walks n, p walks k.
@@ -220,4 +220,4 @@ inline void clear(const product& x) {
 
 }  // namespace algebra
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

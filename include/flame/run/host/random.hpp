@@ -6,7 +6,7 @@
 #include <flame/run/host/math.hpp>
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace math {
 
@@ -51,9 +51,9 @@ template <floating_vector V> FLAME_INLINE normal_pair<V> box_muller(V u, V t) {
 
 }  // namespace math
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace array {
 
@@ -115,4 +115,4 @@ template <class T> FLAME_NOINLINE void fill_normal(T* out, i64 first, i64 count,
 
 }  // namespace array
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

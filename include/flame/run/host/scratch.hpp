@@ -1,10 +1,11 @@
 // Working memory of the executors: each thread has its own, which grows to what was needed and is then
 // reused.
 #pragma once
-#include <flame/base/config.hpp>
+#include <flame/run/host/simd_native.hpp>
 #include <new>
 
-namespace flame::host {
+namespace flame::host_kernels {
+inline namespace FLAME_HOST_ISA {
 
 // Who holds a buffer: one thread asking twice for one use gets the same memory, so that what works on behalf
 // of something else has uses of its own.
@@ -59,4 +60,5 @@ template <class T> [[nodiscard]] T* scratch(scratch_use use, i64 count) {
   return static_cast<T*>(reserve_scratch(use, count * static_cast<i64>(sizeof(T))));
 }
 
-}  // namespace flame::host
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host_kernels

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace simd {
 
@@ -272,4 +272,4 @@ template <floating_vector V> FLAME_INLINE element_of<V> smallest(V v) {
 
 }  // namespace simd
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

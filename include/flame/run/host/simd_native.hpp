@@ -32,7 +32,7 @@
 
 // Each function here also exists in simd.hpp as a template for every vector; these overloads, being no
 // templates, are preferred to it where they exist.
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 namespace simd {
 
@@ -174,4 +174,4 @@ FLAME_INLINE vec<u64, 2> multiply_low_words(vec<u64, 2> a, vec<u64, 2> b) {
 
 }  // namespace simd
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

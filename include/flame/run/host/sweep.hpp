@@ -8,7 +8,7 @@
 #pragma once
 #include <flame/run/host/simd.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
 // The largest tile whose sums, one row of B and one number of A fit the registers: 8 by 3 vectors of 32, 4 by
@@ -137,4 +137,4 @@ FLAME_NOINLINE void sweep(i64 depth, const void* a, const i64* a_rows, i64 rows,
 }
 
 }  // namespace FLAME_HOST_ISA
-}  // namespace flame::host
+}  // namespace flame::host_kernels

@@ -1,8 +1,10 @@
 // Loops shared out to the threads, compiled once for all loops: their bodies are called through a pointer.
 #pragma once
+#include <flame/run/host/simd_native.hpp>
 #include <flame/run/host/threads.hpp>
 
-namespace flame::host {
+namespace flame::host_kernels {
+inline namespace FLAME_HOST_ISA {
 
 // What f(begin, end) is, whatever f: it has to outlive the call.
 struct range_function {
@@ -26,4 +28,5 @@ template <class F> void each_task(i64 count, F f) {
   in_chunks(count, 1, [&](i64 task, i64) { f(task); });
 }
 
-}  // namespace flame::host
+}  // namespace FLAME_HOST_ISA
+}  // namespace flame::host_kernels

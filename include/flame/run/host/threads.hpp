@@ -19,7 +19,7 @@
 #include <sched.h>
 #endif
 
-namespace flame::host {
+namespace flame::host_kernels {
 
 // Processors that this process may run on.
 [[nodiscard]] inline int available_processors() {
@@ -248,4 +248,4 @@ template <class F> void parallel_for(i64 count, i64 grain, F&& f) {
       &chunk);
 }
 
-}  // namespace flame::host
+}  // namespace flame::host_kernels
