@@ -243,9 +243,9 @@ class drawer {
 // another (but for a remainder), shuffled. The images are a function of count, seed and options alone,
 // whatever the machine, the compiler and the number of threads; take different seeds for training and
 // testing. With the default options they are about as hard as MNIST, and look like it. Measured in PyTorch
-// (seeds 1 and 2, 60,000 and 10,000 images, five epochs of Adam at 1e-3 with cosine decay, batch 128): a network
-// of two convolutions (16 and 32 channels, 128 hidden) reads 99.6 %, an mlp (256 hidden) 98.6 %; the first reads
-// 93.7 % of MNIST's test images, and its twin trained three epochs on MNIST 97.4 % of these.
+// (seeds 1 and 2, 60,000 and 10,000 images, five epochs of Adam at 1e-3 with cosine decay, batch 128): a
+// network of two convolutions (16 and 32 channels, 128 hidden) reads 99.6 %, an mlp (256 hidden) 98.6 %; the
+// first reads 93.7 % of MNIST's test images, and its twin trained three epochs on MNIST 97.4 % of these.
 // Throws flame::error for a negative count, or variation or noise outside 0 to 2.
 [[nodiscard]] inline digits_data make_digits(int count, u64 seed, const digits_options& options = {}) {
   if (count < 0) throw error("make_digits(count, seed): count must not be negative");
