@@ -373,12 +373,14 @@ TEST_CASE("what is no instruction of a group is refused, by number and name") {
   CHECK(words(w.code) == "flame::host_kernels::prepare: instruction 1 (not): no such operation on this type");
   w.code.body.pop();
   w.make(op::permute, v);
-  CHECK(words(w.code) == "flame::host_kernels::prepare: instruction 1 (permute): not an operation of a fused group");
+  CHECK(words(w.code) ==
+        "flame::host_kernels::prepare: instruction 1 (permute): not an operation of a fused group");
   w.code.body.pop();
   int total = w.make(op::sum, v, -1, -1, reduce_mode::total);
   w.make(op::neg, total);
   CHECK(words(w.code) ==
-        "flame::host_kernels::prepare: instruction 2 (neg): the result of a column or total reduction can only be "
+        "flame::host_kernels::prepare: instruction 2 (neg): the result of a column or total reduction can "
+        "only be "
         "stored");
   w.code.body.pop();
   w.make(op::add, v, 7);

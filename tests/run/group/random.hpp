@@ -47,7 +47,7 @@ struct sample {
     int rank = bound.batch_rank + bound.outer_rank + bound.inner_rank;
     std::vector<bool> taken(memory.size(), false);
     for (const instruction& i : code.body) {
-      if (i.code != code_store || i.at != level::full || code.body[i.b].reduce == reduce_mode::column ||
+      if (i.code != code_store || i.at == level::uniform || code.body[i.b].reduce == reduce_mode::column ||
           code.body[i.b].reduce == reduce_mode::total)
         continue;
       for (int n = 0; n < code.slots.size(); ++n) {
@@ -55,9 +55,11 @@ struct sample {
         if (code.slots[n].kind != slot_kind::input || code.slots[n].element != code.slots[i.a].element ||
             taken[k])
           continue;
-        bool each = true;  // an element for each place of the space
-        for (int a = 0; a < rank; ++a)
+        bool each = true;  // an element for each place of the space, or of its rows
+        for (int a = 0; a < (i.at == level::full ? rank : bound.batch_rank + bound.outer_rank); ++a)
           each = each && (bound.extents[a] == 1 || bound.slots[n].strides[a] != 0);
+        for (const instruction& l : code.body)
+          each = each && (l.code != code_load || l.a != n || l.at == i.at);
         if (!each || home[out] != out) continue;
         bound.slots[i.a] = bound.slots[n];
         first[out] = first[k];

@@ -45,7 +45,7 @@ struct entry {
   const step* code;
   bool bound;
   bool once_a_row;  // a store of row values: by the first tile of a row
-  int lines;  // of the next tile's memory, that are fetched meanwhile
+  int lines;        // of the next tile's memory, that are fetched meanwhile
 };
 struct binding {
   int value, slot;
