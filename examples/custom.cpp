@@ -8,7 +8,6 @@
 #include <iostream>
 
 using namespace flame;
-using backend = host;
 
 inline constexpr struct sample : dim<> {} sample;
 inline constexpr struct feature : dim<> {} feature;
@@ -27,7 +26,7 @@ int main() {
 
   // Without a derivative of its own nothing would ever move.
   auto rounded = mse(matmul(x, on_grid(w), feature), target);
-  auto step = compile<backend>(value_and_grad(rounded, w), x, w, target);
+  auto step = compile<host>(value_and_grad(rounded, w), x, w, target);
 
   const auto data = normal(key(0), sample == 64, feature == 3);
   const auto answers = eval(matmul(data, tensor<f32, feature>{1.25, -0.5, 2}, feature));

@@ -6,7 +6,6 @@
 #include <iostream>
 
 using namespace flame;
-using backend = host;
 
 // Axes and inputs are objects; their types, of the same names, are what the compiler prints in an error.
 inline constexpr struct batch : dim<> {} batch;       // the extent is known at run time
@@ -30,7 +29,7 @@ int main() {
 
   std::cout << "gated is " << print(gated) << "\n\n";
 
-  auto f = compile<backend>(normal_rows, x, scale);
+  auto f = compile<host>(normal_rows, x, scale);
   const tensor<f32, batch, feature> a{{1, 2, 3, 4}, {-1, 0, 1, 2}, {0, 0, 0, 8}};
   const tensor<f32, feature> ones_and_twos{1, 2, 1, 2};
 

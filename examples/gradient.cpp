@@ -7,7 +7,6 @@
 
 using namespace flame;
 using namespace flame::literals;
-using backend = host;
 
 inline constexpr struct sample : dim<> {} sample;
 inline constexpr struct feature : dim<> {} feature;
@@ -28,7 +27,7 @@ int main() {
 
   // Least squares: the value and its gradient are one program.
   constexpr auto error_of = mse(matmul(x, w, feature), target);
-  auto step = compile<backend>(value_and_grad(error_of, w), x, w, target);
+  auto step = compile<host>(value_and_grad(error_of, w), x, w, target);
 
   const auto data = normal(key(0), sample == 64, feature == 3);
   const tensor<f32, feature> truth{2, -1, 0.5};

@@ -8,7 +8,6 @@
 #include <cstdio>
 
 using namespace flame;
-using backend = host;
 
 inline constexpr struct point : dim<> {} point;
 inline constexpr struct hidden : dim<> {} hidden;
@@ -26,8 +25,8 @@ int main() {
   constexpr auto curvature = grad(sum(slope), t);
   constexpr auto defect = mean(pow(curvature + u, 2));
 
-  auto solution = compile<backend>(u, t, w, b, v);
-  auto step = compile<backend>(value_and_grad(defect, w, b, v), t, w, b, v);
+  auto solution = compile<host>(u, t, w, b, v);
+  auto step = compile<host>(value_and_grad(defect, w, b, v), t, w, b, v);
 
   const auto times = linspace<f32>(0, 3.5, point == 64);
   const auto none = zeros<f32>(hidden == 24);
