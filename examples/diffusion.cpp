@@ -13,7 +13,7 @@ struct arguments {
   std::string data, device = "host", save, load, judge, picture = "samples.png";
   i64 steps = 1200, batch = 128, samples = 1000, limit = 0, channels = 96, depth = 4, every = 200;
   int sample_steps = 40;
-  double lr = 2e-3, guidance = 2, ema = 0.995;
+  double lr = 3e-3, guidance = 2, ema = 0.99;
   u64 seed = 0;
 };
 
@@ -64,7 +64,7 @@ template <class Model>
 void judge(const Model& model, const arguments& a) {
   auto reader = init<cnn, host>(key(0), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128);
   load(a.judge, reader);
-  auto read = forward(reader, [](auto m, auto x) { return argmax(m(x * 0.5 + 0.5), digit); });
+  auto read = forward(reader, [](auto m, auto x) { return argmax(m((x * 0.5 + 0.5 - mean_ink) / ink_deviation), digit); });
   i64 right = 0, done = 0;
   progress bar("drawing", a.samples);
   while (done < a.samples) {
@@ -130,7 +130,7 @@ int main(int argc, char** argv) try {
       data.train.images.resize(static_cast<std::size_t>(a.limit * 784));
     }
     digit_batches batches(data.train, a.batch, a.seed);
-    cosine_schedule rate{.peak = a.lr, .total = a.steps, .warmup = std::min<i64>(100, a.steps / 10)};
+    cosine_schedule rate{.peak = a.lr, .total = a.steps, .warmup = std::min<i64>(100, a.steps / 20)};
     images image(std::vector<i64>{a.batch, 28, 28, 1});
     labels label(std::vector<i64>{a.batch});
     progress bar("training", a.steps);

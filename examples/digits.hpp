@@ -30,6 +30,11 @@ inline constexpr struct narrow : dim<> {} narrow;  // channels after the first c
 inline constexpr struct wide : dim<> {} wide;      // after the second
 inline constexpr struct flat : dim<> {} flat;
 
+// Of MNIST's pixels in 0 .. 1; the classifiers see (pixel - mean) / deviation.
+inline constexpr double mean_ink = 0.1307, ink_deviation = 0.3081;
+inline constexpr float background = static_cast<float>(-mean_ink / ink_deviation);
+inline constexpr float ink = static_cast<float>((1 - mean_ink) / ink_deviation);
+
 using images = tensor<f32, batch, height, width, grey>;
 using labels = tensor<i32, batch>;
 
@@ -123,7 +128,7 @@ double accuracy(const Model& model, const digits_data& data) {
     i64 n = std::min(chunk, data.size() - first);
     images x(std::vector<i64>{n, 28, 28, 1});
     for (i64 i = 0; i < n * 784; ++i)
-      x.data()[i] = static_cast<float>(data.images[static_cast<std::size_t>(first * 784 + i)]) / 255.0f;
+      x.data()[i] = background + (ink - background) * static_cast<float>(data.images[static_cast<std::size_t>(first * 784 + i)]) / 255.0f;
     auto answer = read(x);
     for (i64 i = 0; i < n; ++i) right += answer.data()[i] == data.labels[static_cast<std::size_t>(first + i)];
   }

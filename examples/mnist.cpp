@@ -10,7 +10,7 @@ struct arguments {
   std::string data, device = "host", model = "cnn", save, load;
   int epochs = 5;
   i64 batch = 128, limit = 0;
-  double lr = 1e-3;
+  double lr = 2e-3;
   u64 seed = 0;
 };
 
@@ -32,7 +32,7 @@ void run(Model model, const arguments& a) {
   labels y(std::vector<i64>{a.batch});
   progress bar("training", steps);
   for (i64 i = 1; i <= steps; ++i) {
-    batches.next(x.data(), y.data());
+    batches.next(x.data(), y.data(), background, ink);
     step.optimizer().lr = rate(i);
     float loss = step(x, y).item();
     char text[64];

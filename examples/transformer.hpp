@@ -88,9 +88,9 @@ template <class Place>
 struct transformer {
   BOOST_HANA_DEFINE_STRUCT(transformer,
     (linear<in<Place, "patch">, patch_pixel, channel>, patch),
-    (param<Place, "position", initial::normal<20>, token, channel>, position),
+    (param<Place, "position", initial::normal<500>, token, channel>, position),
     (time_embedding<in<Place, "time">>, time),
-    (param<Place, "label", initial::normal<20>, kind, channel>, label),
+    (param<Place, "label", initial::normal<500>, kind, channel>, label),
     (stack<in<Place, "blocks">, block>, blocks),
     (final_layer<in<Place, "final">>, final));
 
