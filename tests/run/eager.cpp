@@ -1,4 +1,5 @@
 // Eager work: eval of expressions of tensors, named axes and anonymous ones.
+// labels: threads
 #include <doctest/doctest.h>
 #include <flame/language.hpp>
 #include <flame/plan/kernels.hpp>
