@@ -36,8 +36,12 @@ if(FLAME_KERNELS)
 endif()
 target_compile_options(flame_development INTERFACE ${flame_warnings} $<$<BOOL:${FLAME_WERROR}>:-Werror>)
 if(FLAME_SANITIZE)
-  target_compile_options(flame_development INTERFACE -fsanitize=${FLAME_SANITIZE} -fno-omit-frame-pointer -g1
-                                                     -fno-sanitize-recover=all)
+  # g++ 12 with -fsanitize=null takes no comparison of addresses for constant, and types are made of such comparisons.
+  set(flame_sanitize_options -fsanitize=${FLAME_SANITIZE} -fno-omit-frame-pointer -g1 -fno-sanitize-recover=all)
+  if(FLAME_SANITIZE MATCHES "undefined")
+    list(APPEND flame_sanitize_options -fno-sanitize=null,nonnull-attribute,returns-nonnull-attribute)
+  endif()
+  target_compile_options(flame_development INTERFACE ${flame_sanitize_options})
   target_link_options(flame_development INTERFACE -fsanitize=${FLAME_SANITIZE})
 endif()
 
@@ -56,8 +60,7 @@ target_compile_options(flame_fast INTERFACE ${flame_fast_options})
 if(FLAME_KERNELS)
   target_compile_options(flame_kernels PRIVATE ${flame_fast_options} ${flame_warnings})
   if(FLAME_SANITIZE)
-    target_compile_options(flame_kernels PRIVATE -fsanitize=${FLAME_SANITIZE} -fno-omit-frame-pointer -g1
-                                                 -fno-sanitize-recover=all)
+    target_compile_options(flame_kernels PRIVATE ${flame_sanitize_options})
   endif()
 endif()
 

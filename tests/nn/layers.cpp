@@ -8,6 +8,7 @@
 #include <flame/nn/sequential.hpp>
 #include <flame/run/create.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 using namespace flame;
