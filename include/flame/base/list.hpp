@@ -133,27 +133,30 @@ struct list {
   }
 };
 
-// Stable merge sort, from the bottom: no recursion, for nvcc's sake. What is sorted costs one look.
+// Stable merge sort of the runs that are there; no recursion, for nvcc's sake.
 template <class T, class Less>
 constexpr void sort(list<T>& items, Less less) {
-  int sorted = 1;
-  while (sorted < items.count && !less(items.items[sorted], items.items[sorted - 1])) ++sorted;
-  if (sorted >= items.count) return;
+  list<int> begins;  // of the runs
+  for (int i = 0; i < items.count; ++i)
+    if (i == 0 || less(items.items[i], items.items[i - 1])) begins.push(i);
   list<T> other;
-  other.resize(items.count);
-  for (int width = 1; width < items.count; width *= 2) {
-    for (int begin = 0; begin < items.count; begin += 2 * width) {
-      int middle = begin + width < items.count ? begin + width : items.count;
-      int end = begin + 2 * width < items.count ? begin + 2 * width : items.count;
+  if (begins.count > 1) other.resize(items.count);
+  while (begins.count > 1) {
+    int runs = 0;
+    for (int r = 0; r < begins.count; r += 2) {
+      const int begin = begins.items[r], middle = r + 1 < begins.count ? begins.items[r + 1] : items.count,
+                end = r + 2 < begins.count ? begins.items[r + 2] : items.count;
       for (int i = begin, j = middle, k = begin; k < end; ++k) {
         bool right = i == middle || (j < end && less(items.items[j], items.items[i]));
         other.items[k] = items.items[right ? j++ : i++];
       }
+      begins.items[runs++] = begin;
     }
+    begins.count = runs;
     T* swapped = items.items;
     items.items = other.items;
     other.items = swapped;
-    int room = items.room;
+    const int room = items.room;
     items.room = other.room, other.room = room;
   }
 }

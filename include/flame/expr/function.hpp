@@ -72,9 +72,9 @@ struct trace {
       d.states.push(a.state);
       g.outputs.push(g.as_type(a.value, a.state->type));
     }
-    const list<int> order = canonical_order(g);
-    for (int n : order)  // leaves that are used, in the order of their ids
-      if (g.is(n, op::leaf) && !d.operands.has(g[n].leaf)) parameters.push(g[n].leaf);
+    const detail::needed_nodes used = walk(g, g.outputs);
+    for (int n = 0; n < g.size(); ++n)
+      if (used.needed[n] && g.is(n, op::leaf) && !d.operands.has(g[n].leaf)) parameters.push(g[n].leaf);
     for (const leaf_info* s : d.states)
       if (!parameters.has(s)) parameters.push(s);
     sort(parameters, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });

@@ -32,6 +32,10 @@ struct function_info {
   int function_count = 0;
   const tensor_type* outputs = nullptr;
   int output_count = 0;
+  // The distinct axes of the leaves, and which of them each axis of each leaf is; null where nobody listed them.
+  const axis_info* const* leaf_axes = nullptr;
+  int leaf_axis_count = 0;
+  const u8* axis_of_leaf = nullptr;
   // Outputs first_state, first_state + 1, ... renew these states, which are leaves of the function.
   const leaf_info* const* states = nullptr;
   int state_count = 0, first_state = 0;

@@ -19,9 +19,7 @@ struct node {
 
 // Thrown while a graph is built; in constant evaluation it stops the compiler here.
 [[noreturn]] inline void refuse(op code, fault) {
-  text n = name_of(code);
-  throw error("flame::" + std::string(n.data, static_cast<std::size_t>(n.size)) +
-              ": the operands' shapes or element types do not fit");
+  throw error("flame::", name_of(code).data, ": the operands' shapes or element types do not fit");
 }
 
 struct graph {
@@ -115,6 +113,8 @@ struct graph {
   constexpr void reserve(int n) {
     nodes.reserve(nodes.count + n);
     args.reserve(args.count + 2 * n);
+    axes.reserve(axes.count + n);
+    data.reserve(data.count + n);
     table.reserve(nodes.count + n);
   }
 

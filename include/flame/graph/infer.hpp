@@ -105,6 +105,10 @@ constexpr fault elementwise(const operation& o, tensor_type& out) {
       if (in[i].element != element) return fault::dtypes_differ;
     if (element == dtype::key && o.code != op::stop_gradient) return fault::needs_number;
   }
+  if (o.code == op::add && in[0].stack && is_floating(element)) {  // instance by instance: sums of cotangents
+    out = in[0];
+    return in[0] == in[1] ? fault::none : fault::stacked;
+  }
   if (fault f = align(in, 0, out); f != fault::none) return f;
   out.element = element;
   switch (o.code) {
@@ -379,14 +383,27 @@ constexpr fault call(const operation& o, axis_map& map) {
       info.output_count() != f.output_count)
     return fault::operands_clash;
   const bool repeat = info.repeat();
+  const u8* number = f.axis_of_leaf;
+  if (number) {
+    map.inner.append({f.leaf_axes, f.leaf_axis_count});
+    map.outer.resize(f.leaf_axis_count, nullptr);
+  }
   for (int i = 0; i < f.leaf_count; ++i) {
     const tensor_type &given = o.operands[i], &wanted = f.leaves[i]->type;
     int skipped = repeat && info.operand(i).mode == operand_mode::each ? 1 : 0;
     if (given.element != wanted.element || given.rank != wanted.rank + skipped ||
         given.stack != wanted.stack + skipped)
       return fault::operands_clash;
-    for (int k = 0; k < wanted.rank; ++k)
-      if (!map.bind(wanted.axes[k], given.axes[k + skipped])) return fault::operands_clash;
+    for (int k = 0; k < wanted.rank; ++k) {
+      const axis_info* outer = given.axes[k + skipped];
+      if (!number) {
+        if (!map.bind(wanted.axes[k], outer)) return fault::operands_clash;
+        continue;
+      }
+      const axis_info*& bound = map.outer.items[*number++];
+      if (!bound) bound = outer;
+      if (bound != outer) return fault::operands_clash;
+    }
   }
   return fault::none;
 }

@@ -18,41 +18,55 @@ struct encoded {
   u64 id = 0;
 };
 
-// The nodes that the outputs need, in canonical order: operands before users, leaves before all. as_leaf: by node, the
-// leaf that it is taken for, or null; empty for none.
-[[nodiscard]] constexpr list<int> canonical_order(const graph& g, array_view<int> outputs,
-                                                  array_view<const leaf_info*> as_leaf = {}) {
-  enum : u8 { unseen, open, done };
-  list<int> leaves, rest, stack;
-  list<u8> state;
-  rest.reserve(g.size());
-  state.resize(g.size(), unseen);
-  auto leaf_at = [&](int n) {
-    return as_leaf.count && as_leaf.items[n] ? as_leaf.items[n] : g.nodes.items[n].leaf;
-  };
+namespace detail {
+
+// What some nodes need: which nodes, and those of them that are no leaves in canonical order, the order of a depth-first
+// walk. as_leaf: by node, the leaf that it is taken for, or null; empty for none.
+struct needed_nodes {
+  list<u8> needed;
+  list<int> order;
+};
+[[nodiscard]] constexpr needed_nodes walk(const graph& g, array_view<int> outputs,
+                                          array_view<const leaf_info*> as_leaf = {}) {
+  enum : u8 { unseen, done, open };
+  needed_nodes w;
+  list<int> stack;
+  w.order.reserve(g.size());
+  w.needed.resize(g.size(), unseen);
+  u8* state = w.needed.items;
   for (int out : outputs) {
     stack.push(out);
-    while (!stack.empty()) {
-      const int n = stack.back();
-      const bool is_leaf = leaf_at(n) != nullptr;
-      if (state.items[n] != unseen || is_leaf) {
-        stack.pop();
-        if (state.items[n] == done) continue;
-        state.items[n] = done;
-        (is_leaf ? leaves : rest).push(n);
+    while (stack.count > 0) {
+      const int n = stack.items[stack.count - 1];
+      const node& o = g.nodes.items[n];
+      if (state[n] != unseen || o.arg_count == 0 || (as_leaf.count && as_leaf.items[n])) {
+        --stack.count;
+        if (state[n] == done) continue;
+        state[n] = done;
+        if (!o.leaf && !(as_leaf.count && as_leaf.items[n])) w.order.items[w.order.count++] = n;
         continue;
       }
-      state.items[n] = open;
-      const array_view<int> in = g.args_of(n);
-      for (int i = in.count - 1; i >= 0; --i)
-        if (state.items[in.items[i]] == unseen) stack.push(in.items[i]);
+      state[n] = open;
+      const int* in = g.args.items + o.args;
+      for (int i = o.arg_count - 1; i >= 0; --i)
+        if (state[in[i]] == unseen) stack.push(in[i]);
     }
   }
-  sort(leaves, [&](int a, int b) { return leaf_at(a)->id < leaf_at(b)->id; });
-  leaves.append(rest);
-  return leaves;
+  return w;
 }
-[[nodiscard]] constexpr list<int> canonical_order(const graph& g) { return canonical_order(g, g.outputs); }
+
+}  // namespace detail
+
+// The nodes that the outputs need, in canonical order: leaves by their ids, then operands before users.
+[[nodiscard]] constexpr list<int> canonical_order(const graph& g) {
+  const detail::needed_nodes w = detail::walk(g, g.outputs);
+  list<int> order;
+  for (int n = 0; n < g.size(); ++n)
+    if (w.needed[n] && g.is(n, op::leaf)) order.push(n);
+  sort(order, [&](int a, int b) { return g.nodes.items[a].leaf->id < g.nodes.items[b].leaf->id; });
+  order.append(w.order);
+  return order;
+}
 
 namespace detail {
 
@@ -107,49 +121,58 @@ struct packer {
 };
 
 [[noreturn]] inline void refuse_size(const char* what) {
-  throw error(std::string("flame: one function cannot hold ") + what + "; make parts of it functions of their own");
+  throw error("flame: one function cannot hold ", what, "; make parts of it functions of their own");
 }
 
 }  // namespace detail
 
 // The part of a graph that some nodes need. `operands`: the leaves of a function in the order of its operands, used or
-// not; empty for an expression, whose leaves then come in the order of their ids. as_leaf: as for canonical_order.
+// not; empty for an expression, whose leaves then come in the order of their ids. as_leaf: by node, the leaf that it is
+// taken for, or null; empty for none.
 [[nodiscard]] constexpr encoded encode(const graph& g, array_view<int> outputs, array_view<const leaf_info*> operands,
                                        array_view<const leaf_info*> as_leaf = {}) {
   encoded e;
-  const list<int> order = canonical_order(g, outputs, as_leaf);
+  const detail::needed_nodes w = detail::walk(g, outputs, as_leaf);
   detail::numbering<leaf_info> leaves;
   detail::numbering<axis_info> axes;
   detail::numbering<function_info> functions;
-  list<int> place, leaf_of, axis_of, function_of;  // by node; by leaf, axis, call in their order
+  list<int> place, node_of_leaf, axis_of, function_of;  // by node, by leaf, by axis and call in their order
   leaves.items.append(operands);
+  if (operands.empty()) {
+    for (int n = 0; n < g.size(); ++n)
+      if (w.needed.items[n] && g.nodes.items[n].leaf) leaves.items.push(g.nodes.items[n].leaf);
+    sort(leaves.items, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });
+  }
+  node_of_leaf.resize(leaves.items.count, -1);
+  int leaf_count = 0, data_count = 0;
+  for (int n = 0; n < g.size(); ++n) {
+    if (!w.needed.items[n]) continue;
+    const leaf_info* leaf = as_leaf.count && as_leaf.items[n] ? as_leaf.items[n] : g.nodes.items[n].leaf;
+    if (leaf) node_of_leaf.items[leaves(leaf)] = n, ++leaf_count;
+  }
   place.resize(g.size());
-  int data_count = 0, leaf_count = 0;
-  for (int at = 0; at < order.count; ++at) {
-    const int n = order.items[at];
-    const node& o = g.nodes.items[n];
-    place.items[n] = at;
-    const leaf_info* leaf = as_leaf.count && as_leaf.items[n] ? as_leaf.items[n] : o.leaf;
-    if (leaf) {
-      leaf_of.push(leaves(leaf));
-      ++leaf_count;
-      continue;
-    }
+  list<u64>& words = e.words;
+  words.push(static_cast<u64>(leaf_count + w.order.count) | static_cast<u64>(outputs.count) << 32);
+  for (int i = 0, at = 0; i < node_of_leaf.count; ++i) {
+    if (node_of_leaf.items[i] < 0) continue;
+    place.items[node_of_leaf.items[i]] = at++;
+    words.push(static_cast<u64>(op::leaf) | static_cast<u64>(i) << 32);
+  }
+  for (int i = 0; i < w.order.count; ++i) {
+    const node& o = g.nodes.items[w.order.items[i]];
+    place.items[w.order.items[i]] = leaf_count + i;
     if (o.function) function_of.push(functions(o.function));
-    for (int i = 0; i < o.axis_count; ++i) axis_of.push(axes(g.axes.items[o.axes + i]));
+    for (int k = 0; k < o.axis_count; ++k) axis_of.push(axes(g.axes.items[o.axes + k]));
     if (o.arg_count > 255 || o.axis_count > 255) detail::refuse_size("a call with more than 255 operands");
     data_count += o.data_count;
   }
-  if (order.count > 0xffff) detail::refuse_size("more than 65,535 operations");
+  if (leaf_count + w.order.count > 0xffff) detail::refuse_size("more than 65,535 operations");
   if (axes.items.count > 256) detail::refuse_size("more than 256 axes");
   const list<int> axis_number = axes.sort_by_id(), function_number = functions.sort_by_id();
-  list<u64>& words = e.words;
-  words.reserve(2 * order.count + axis_of.count + data_count + outputs.count + 1);
-  words.push(static_cast<u64>(order.count) | static_cast<u64>(outputs.count) << 32);
-  for (int leaf : leaf_of) words.push(static_cast<u64>(op::leaf) | static_cast<u64>(leaf) << 32);
+  words.reserve(words.count + 2 * w.order.count + axis_of.count + data_count + outputs.count);
   const int *next_axis = axis_of.items, *next_function = function_of.items;
-  for (int at = leaf_count; at < order.count; ++at) {
-    const node& o = g.nodes.items[order.items[at]];
+  for (int n : w.order) {
+    const node& o = g.nodes.items[n];
     const int* in = g.args.items + o.args;
     u64 head = static_cast<u64>(o.code) | static_cast<u64>(o.arg_count) << 8 | static_cast<u64>(o.axis_count) << 16 |
                static_cast<u64>(o.data_count) << 24;

@@ -57,14 +57,14 @@ struct dependency_map {
     return masks.back();
   }
   // Of a call: through a stack, an output depends on what any instance's does.
-  [[nodiscard]] constexpr list<mask> of_call(const function_info* f, const call_info& c) {
+  [[nodiscard]] constexpr list<mask> of_call(const function_info* f, const call_view& c) {
     list<mask> d = of(f);
-    if (!c.repeat) return d;
-    for (bool changed = true; changed;) {
+    for (bool changed = c.repeat(); changed;) {
       changed = false;
-      for (int i = 0; i < c.operands.count; ++i) {
-        if (c.operands.items[i].mode != operand_mode::carry) continue;
-        const mask before = d.items[c.operands.items[i].index];
+      for (int i = 0; i < c.operand_count(); ++i) {
+        const call_operand operand = c.operand(i);
+        if (operand.mode != operand_mode::carry) continue;
+        const mask before = d.items[operand.index];
         for (mask& m : d) {
           if (!m.has(i)) continue;
           mask wider = m | before;
@@ -92,7 +92,7 @@ struct dependency_map {
         if (is_floating(f.leaves[r.first]->type.element)) here.add(r.first);
       } else if (r.code == op::call) {
         call_at.items[n] = calls.push(r);
-        through.push(of_call(f.functions[r.function], call_info::decode(r.data)));
+        through.push(of_call(f.functions[r.function], {r.data}));
       } else if (r.code == op::result) {
         const word_reader& call = calls.items[call_at.items[r.first]];
         const mask& d = through.items[call_at.items[r.first]].items[r.data[0]];
@@ -148,7 +148,7 @@ struct activity {
     const int* in = g.args.items + o.args;
     if (o.code == op::call) {
       call_at.items[n] = call_nodes.push(n);
-      through.push(functions.of_call(o.function, g.call_of(n)));
+      through.push(functions.of_call(o.function, {g.numbers_of(n).items}));
       out.push({});
     } else if (o.code == op::result) {
       const mask& d = through.items[call_at.items[in[0]]].items[g.number(n, 0)];
@@ -168,26 +168,27 @@ struct activity {
     if (o.code == op::call) {
       int c = call_at.items[n];
       if (!out.items[c].any()) continue;
-      const call_info info = g.call_of(n);
+      const call_view info{g.numbers_of(n).items};
+      const int operands = info.operand_count(), outputs_of_call = info.output_count();
       call_activity r;
       r.node = n, r.number = c, r.out = out.items[c];
       for (bool changed = true; changed;) {  // a cotangent of one output is one of the states it came through
         changed = false;
-        for (int i = 0; i < info.operands.count; ++i) {
-          const call_operand operand = info.operands.items[i];
+        for (int i = 0; i < operands; ++i) {
+          const call_operand operand = info.operand(i);
           bool reaches = false, starts = from.items[in[i]] != 0;
-          for (int j = 0; j < info.outputs.count; ++j) reaches = reaches || (r.out.has(j) && through[c][j].has(i));
+          for (int j = 0; j < outputs_of_call; ++j) reaches = reaches || (r.out.has(j) && through[c][j].has(i));
           if (operand.mode == operand_mode::carry) {
             r.carried.add(i);
             const mask& d = through[c][operand.index];
-            for (int k = 0; k < info.operands.count; ++k) starts = starts || (from.items[in[k]] && d.has(k));
+            for (int k = 0; k < operands; ++k) starts = starts || (from.items[in[k]] && d.has(k));
           }
           if (!reaches || !starts) continue;
           if (!r.in.has(i)) r.in.add(i), changed = true;
           if (operand.mode == operand_mode::carry && !r.out.has(operand.index)) r.out.add(operand.index), changed = true;
         }
       }
-      for (int i = 0; i < info.operands.count; ++i)
+      for (int i = 0; i < operands; ++i)
         if (r.in.has(i) && from.items[in[i]]) to[in[i]] = 1;
       reversed.push(r);
     } else if (to[n] && from.items[n]) {

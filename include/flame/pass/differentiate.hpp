@@ -68,7 +68,7 @@ struct reverse_sweep {
   // The derivative of a call is a call of the derivative, of a repeat one in the other direction.
   constexpr void through_call(int n, int c) {
     const derived_call& d = calls[c];
-    const call_info info = g.call_of(n);
+    const call_info info = g.call_of(n);  // a copy: nodes are added below
     call_info reversed;
     reversed.repeat = info.repeat, reversed.reverse = !info.reverse;
     list<int> in, gradient_of;  // by operand: output of the backward call

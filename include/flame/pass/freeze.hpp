@@ -112,10 +112,34 @@ template <class Maker>
 struct recorded
     : std::conditional_t<ample_record<Maker>::value.complete(), ample_record<Maker>, exact_record<Maker>> {};
 
+// The distinct axes of leaves, and which of them each axis of each leaf is: function_info says so to its calls.
+template <int Leaves>
+struct leaf_axis_list {
+  static constexpr int most = 64;
+  const axis_info* axes[most] = {};
+  u8 numbers[static_cast<unsigned>(Leaves) * max_rank + 1] = {};
+  int count = 0;  // 0 also where there are more than `most`
+
+  constexpr void set(const leaf_info* const* leaves) {
+    int n = 0, found = 0;
+    for (int i = 0; i < Leaves && found <= most; ++i) {
+      const tensor_type& t = leaves[i]->type;
+      for (int k = 0; k < t.rank && found <= most; ++k) {
+        int at = 0;
+        while (at < found && axes[at] != t.axes[k]) ++at;
+        if (at == found && ++found <= most) axes[at] = t.axes[k];
+        numbers[n++] = static_cast<u8>(at);
+      }
+    }
+    count = found <= most ? found : 0;
+  }
+};
+
 // A record as a function. Made: `static constexpr const record<...>& made()`, `static constexpr const leaf_info* const*
 // leaves()`, and its name.
 template <class Made>
 struct stored {
+  static constexpr int callable = Made::made().leaf_count <= 255 ? Made::made().leaf_count : 0;  // graph/words.hpp
   struct storage {
     u64 words[static_cast<unsigned>(Made::made().word_count)] = {};
     const axis_info* axes[static_cast<unsigned>(Made::made().axis_count) + 1] = {};
@@ -123,6 +147,7 @@ struct stored {
     const function_info* functions[static_cast<unsigned>(Made::made().function_count) + 1] = {};
     const leaf_info* states[static_cast<unsigned>(Made::made().state_count) + 1] = {};
     tensor_type outputs[static_cast<unsigned>(Made::made().output_count) + 1] = {};
+    leaf_axis_list<callable> axes_of_leaves;
   };
   template <class Record>
   static constexpr storage trimmed(const Record& r, const leaf_info* const* leaves) {
@@ -133,6 +158,7 @@ struct stored {
     for (int i = 0; i < r.function_count; ++i) s.functions[i] = r.functions[i];
     for (int i = 0; i < r.state_count; ++i) s.states[i] = r.states[i];
     for (int i = 0; i < r.output_count; ++i) s.outputs[i] = r.outputs[i];
+    if (callable > 0) s.axes_of_leaves.set(leaves);
     return s;
   }
   static constexpr storage data = trimmed(Made::made(), Made::leaves());
@@ -146,6 +172,10 @@ struct stored {
     f.functions = data.functions, f.function_count = r.function_count;
     f.outputs = data.outputs, f.output_count = r.output_count;
     f.states = data.states, f.state_count = r.state_count, f.first_state = r.first_state;
+    if (data.axes_of_leaves.count > 0) {
+      f.leaf_axes = data.axes_of_leaves.axes, f.leaf_axis_count = data.axes_of_leaves.count;
+      f.axis_of_leaf = data.axes_of_leaves.numbers;
+    }
     f.derivative = r.derivative;
     return f;
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/base/error.hpp>
 #include <flame/run/host/pack.hpp>
+#include <string>
 
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
