@@ -1,7 +1,7 @@
 // A function at run time: one planned program for each set of extents, made at the first call with them.
 #pragma once
 #include <flame/plan/plan.hpp>
-#include <flame/run/host/execute.hpp>
+#include <flame/run/executable.hpp>
 #include <flame/run/tensor.hpp>
 
 namespace flame {

@@ -62,7 +62,3 @@ int thread_count();
 void set_thread_count(int n);
 
 }  // namespace flame::host_code
-
-#if !defined(FLAME_HOST_COMPILED)
-#include <flame/run/host/lower.hpp>
-#endif

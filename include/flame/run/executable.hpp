@@ -1,0 +1,7 @@
+// What runs a program on each backend: the one file outside of their folders that knows them.
+#pragma once
+#include <flame/run/host/execute.hpp>
+
+#if !defined(FLAME_HOST_COMPILED)
+#include <flame/run/host/lower.hpp>
+#endif
