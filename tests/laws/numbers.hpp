@@ -74,14 +74,16 @@ template <class Function> double slope(Function f, double h = 4e-3) {
 }
 
 // The gradient of f with respect to a value that it reads, element by element.
-template <class Function> value differences(value& at, Function f) {
+template <class Function> value differences(value& at, Function f, double h = 4e-3) {
   value gradient = at;
   for (std::size_t i = 0; i < at.data.size(); ++i) {
     double x = at.data[i];
-    gradient.data[i] = slope([&](double d) {
-      at.data[i] = x + d;
-      return f();
-    });
+    gradient.data[i] = slope(
+        [&](double d) {
+          at.data[i] = x + d;
+          return f();
+        },
+        h);
     at.data[i] = x;
   }
   return gradient;

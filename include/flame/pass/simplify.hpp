@@ -61,7 +61,7 @@ constexpr int combining(graph& g, op code, int a, int b) {
     case op::add:
       if (negated(b)) return g.binary(op::sub, a, g.arg(b, 0));
       if (negated(a)) return g.binary(op::sub, b, g.arg(a, 0));
-      if (a == b && is_floating(element(g, a))) return g.binary(op::mul, g.constant(2, element(g, a)), a);
+      if (a == b && is_floating(element(g, a)) && !g.type(a).stack) return g.binary(op::mul, g.constant(2, element(g, a)), a);
       return -1;
     case op::sub:
       if (negated(b)) return g.binary(op::add, a, g.arg(b, 0));

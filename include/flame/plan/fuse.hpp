@@ -148,6 +148,7 @@ struct state {
       case op::call: return making::call;
       default: break;
     }
+    if (g.type(n).stack) return making::library;  // a sum, instance by instance
     if (is_pointwise(g, n)) return g.type(n).rank == 0 ? making::uniform : making::fused;
     return is_reduction(g, n) ? making::fused : making::library;
   }

@@ -297,8 +297,8 @@ class planner {
     collapse(s, all, by_place);
     program_.steps.push(s);
   }
-  // to += from
-  void accumulate(const located& from, const located& to) {
+  // to = a + b, where they lie; axes go together by place.
+  void add(const located& a, const located& b, const located& to) {
     static thread_local list<group*> codes;
     group* code = nullptr;
     for (group* c : codes)
@@ -308,25 +308,50 @@ class planner {
       code->slots.push({slot_kind::input, to.element, 0});
       code->slots.push({slot_kind::input, to.element, 1});
       code->slots.push({slot_kind::output, to.element, 2});
-      instruction a, b, sum, store;
-      a.code = b.code = code_load;
-      a.a = 0, b.a = 1;
+      instruction x, y, sum, store;
+      x.code = y.code = code_load;
+      x.a = 0, y.a = 1;
       sum.code = static_cast<u8>(op::add), sum.a = 0, sum.b = 1;
       store.code = code_store, store.a = 2, store.b = 2;
-      a.element = b.element = sum.element = store.element = compute_type(to.element);
-      code->body.push(a), code->body.push(b), code->body.push(sum), code->body.push(store);
+      x.element = y.element = sum.element = store.element = compute_type(to.element);
+      code->body.push(x), code->body.push(y), code->body.push(sum), code->body.push(store);
       codes.push(code);
     }
     program_step s;
     s.code = code;
-    located by_place = to;
-    for (int i = 0; i < to.rank; ++i) by_place.axes[i] = from.axes[i];
-    s.tensors.push(from), s.tensors.push(by_place), s.tensors.push(by_place);
+    located second = b, result = to;
+    for (int i = 0; i < to.rank; ++i) second.axes[i] = result.axes[i] = a.axes[i];
+    s.tensors.push(a), s.tensors.push(second), s.tensors.push(result);
     s.writes.push(0), s.writes.push(0), s.writes.push(1);
     s.bound.slots.resize(3);
-    list<const axis_info*> all(by_place.axes, by_place.rank);
-    collapse(s, all, by_place);
+    list<const axis_info*> all(result.axes, result.rank);
+    collapse(s, all, result);
     program_.steps.push(s);
+  }
+  // New memory for a tensor like this one.
+  located dense_like(const located& l) {
+    located dense = l;
+    i64 stride = 1;
+    for (int i = dense.rank - 1; i >= 0; --i) dense.strides[i] = stride, stride *= dense.extents[i];
+    dense.offset = 0;
+    dense.zero = false;
+    dense.buffer = arena(stride * size_of(dense.element));
+    return dense;
+  }
+  // a + b, instance by instance where they are stacks.
+  placed sum(const placed& a, const placed& b, const placed& target) {
+    placed r = a;
+    if (a.stacked) {
+      for (int i = 0; i < a.instances.size(); ++i)
+        r.instances[i] = sum(a.instances[i], b.instances[i], has_target(target) ? target.instances[i] : placed{});
+      return r;
+    }
+    if (b.one.zero || a.one.elements() == 0) return a;
+    if (a.one.zero) return b;
+    r.one = has_target(target) ? target.one : dense_like(a.one);
+    for (int i = 0; i < a.one.rank; ++i) r.one.axes[i] = a.one.axes[i];
+    add(a.one, b.one, r.one);
+    return r;
   }
   static group* code_of(dtype d, slot_kind from) {
     static thread_local list<group*> codes;
@@ -446,9 +471,22 @@ class planner {
     }
   }
 
+  // The result is zero where operand i is.
+  static bool scales(op code, int i) {
+    switch (code) {
+      case op::gather: return i == 0;
+      case op::scatter_add: case op::pool_take: case op::pool_put: return i == 1;
+      default: return true;
+    }
+  }
   void plan_library(frame& fr, int n) {
     const graph& g = fr.fn.g;
     const node& o = g[n];
+    if (g.type(n).stack) {
+      fr.values[n] = sum(placed(value(fr, g.arg(n, 0))), placed(value(fr, g.arg(n, 1))), fr.targets[n]);
+      fr.known[n] = 1;
+      return;
+    }
     if (o.code == op::concatenate || o.code == op::pad) return plan_parts(fr, n);
     program_step s;
     s.library = o.code;
@@ -456,10 +494,13 @@ class planner {
     bool zero = false;
     for (int i = 0; i < o.arg_count; ++i) {
       located l = value(fr, g.arg(n, i)).one;
-      zero = zero || l.zero;
-      if (o.code != op::contract && o.code != op::gather && o.code != op::scatter_add && !l.zero && !l.contiguous()) {
-        located d = planning::contiguous(type_like(l), fr.e, -1);
-        d.buffer = arena(d.elements() * size_of(d.element));
+      if (l.zero) {
+        if (scales(o.code, i))
+          zero = true;
+        else
+          l = dense_like(l), fill(l, 0);
+      } else if (o.code != op::contract && o.code != op::gather && o.code != op::scatter_add && !l.contiguous()) {
+        located d = dense_like(l);
         copy(l, d, fr.fn.info, n);
         l = d;
       }
@@ -563,6 +604,7 @@ class planner {
                    (info.outputs[j] == output_mode::carry && k + 1 == count))
             into[j] = targets[j];
         }
+        const int made = program_.buffers.size();
         list<placed> out = call(f, in, into, &fr.e);
         for (int j = 0; j < f.output_count; ++j) {
           if (info.outputs[j] == output_mode::each) {
@@ -570,12 +612,9 @@ class planner {
           } else if (info.outputs[j] == output_mode::carry) {
             results.instances[j] = out[j];
           } else if (k == 0) {
-            results.instances[j] = owned(out[j], operands);
-          } else if (out[j].one.elements() > 0 && !out[j].one.zero) {
-            if (results.instances[j].one.zero)
-              results.instances[j] = owned(out[j], operands);
-            else
-              accumulate(out[j].one, results.instances[j].one);
+            results.instances[j] = has_target(into[j]) ? out[j] : owned(out[j], {out, made, j});
+          } else {
+            accumulate(out[j], results.instances[j], {out, made, j});
           }
         }
         for (int i = 0; i < operands.size(); ++i)
@@ -589,21 +628,44 @@ class planner {
     fr.known[n] = 1;
   }
 
-  // A sum is accumulated into: its first part must be memory of its own, not an operand's.
-  placed owned(const placed& v, const list<placed>& operands) {
-    if (v.one.zero) return v;
-    bool shared = program_.buffers[v.one.buffer].kind == buffer_kind::external && !v.one.contiguous();
-    for (const placed& o : operands) shared = shared || (!o.stacked && o.one.buffer == v.one.buffer);
-    if (!shared) return v;
-    placed own = v;
-    located dense = v.one;
-    i64 stride = 1;
-    for (int i = dense.rank - 1; i >= 0; --i) dense.strides[i] = stride, stride *= dense.extents[i];
-    dense.offset = 0;
-    dense.buffer = arena(stride * size_of(dense.element));
-    copy(v.one, dense, nullptr, -1);
-    own.one = dense;
-    return own;
+  // What of a call's outputs must have memory of its own, since sums are accumulated into it: made by the call (buffers
+  // `first` and above) and for no other output.
+  struct made_outputs {
+    const list<placed>& all;
+    int first;
+    int index;  // the sum
+
+    [[nodiscard]] static bool uses(const placed& v, int buffer) {
+      if (!v.stacked) return v.one.buffer == buffer;
+      for (const placed& i : v.instances)
+        if (uses(i, buffer)) return true;
+      return false;
+    }
+    [[nodiscard]] bool owns(int buffer) const {
+      for (int i = 0; i < all.size(); ++i)
+        if (i != index && uses(all[i], buffer)) return false;
+      return buffer >= first;
+    }
+  };
+  placed owned(const placed& v, const made_outputs& made) {
+    placed r = v;
+    if (v.stacked) {
+      for (placed& i : r.instances) i = owned(placed(i), made);
+    } else if (!v.one.zero && !made.owns(v.one.buffer)) {
+      r.one = dense_like(v.one);
+      copy(v.one, r.one, nullptr, -1);
+    }
+    return r;
+  }
+  // into += v
+  void accumulate(const placed& v, placed& into, const made_outputs& made) {
+    if (v.stacked) {
+      for (int i = 0; i < v.instances.size(); ++i) accumulate(v.instances[i], into.instances[i], made);
+    } else if (into.one.zero) {
+      into = owned(v, made);
+    } else if (!v.one.zero && v.one.elements() > 0) {
+      add(v.one, into.one, into.one);
+    }
   }
 
   // What a stack of no instances gives: the carried operands themselves, sums of nothing.
@@ -614,9 +676,22 @@ class planner {
     if (info.outputs[j] == output_mode::sum)
       for (int r = 0; r < fr.fn.g.size(); ++r)
         if (fr.fn.g.is(r, op::result) && fr.fn.g.arg(r, 0) == n && static_cast<int>(fr.fn.g.number(r, 0)) == j) {
-          out.one = planning::contiguous(fr.fn.g.type(r), fr.e, -1);
-          out.one.zero = true;
+          out = zeros(fr.fn.g.type(r), fr.e, 0);
         }
+  }
+  static placed zeros(const tensor_type& t, const extents& e, int skipped) {
+    placed p;
+    if (skipped < t.stack) {
+      p.stacked = true;
+      for (i64 i = 0; i < e[t.axes[skipped]]; ++i) p.instances.push(zeros(t, e, skipped + 1));
+      return p;
+    }
+    tensor_type one;
+    one.element = t.element;
+    for (int i = skipped; i < t.rank; ++i) one.push(t.axes[i]);
+    p.one = planning::contiguous(one, e, -1);
+    p.one.zero = true;
+    return p;
   }
 
   // The caller's names for the axes of results.

@@ -145,8 +145,8 @@ void unroll(const network& n, const given_values& given, unrolled& r) {
     scalar_alone.outputs.push(from->outputs[0]);
     for (int i = 0; i < leaves.size(); ++i) {
       INFO(string_of(leaves[i]->name) << ", unrolled, " << (from == &r.once ? 1 : 2));
-      value d =
-          differences(r.u.given.at(leaves[i]), [&] { return evaluate(scalar_alone, r.u.given)[0].data[0]; });
+      auto scalar_of = [&] { return evaluate(scalar_alone, r.u.given)[0].data[0]; };
+      value d = differences(r.u.given.at(leaves[i]), scalar_of, 1e-3);  // deep networks bend more
       CHECK(compare(v[static_cast<std::size_t>(1 + i)], d).error <= 1e-6);
     }
   }
