@@ -15,38 +15,48 @@ using namespace flame;
 
 namespace {
 
-inline constexpr struct batch : dim<> {} batch;
-inline constexpr struct token : dim<> {} token;
-inline constexpr struct other : dim<> {} other;  // tokens of a context
-inline constexpr struct channel : dim<> {} channel;
-inline constexpr struct foreign : dim<> {} foreign;  // channels of a context
-inline constexpr struct inner : dim<> {} inner;
-inline constexpr struct head : dim<2> {} head;
-inline constexpr struct head_dim : dim<> {} head_dim;
-inline constexpr struct word : dim<> {} word;
-inline constexpr struct row : dim<> {} row;
-inline constexpr struct column : dim<> {} column;
-inline constexpr struct flat : dim<> {} flat;
+inline constexpr struct batch : dim<> {
+} batch;
+inline constexpr struct token : dim<> {
+} token;
+inline constexpr struct other : dim<> {
+} other;  // tokens of a context
+inline constexpr struct channel : dim<> {
+} channel;
+inline constexpr struct foreign : dim<> {
+} foreign;  // channels of a context
+inline constexpr struct inner : dim<> {
+} inner;
+inline constexpr struct head : dim<2> {
+} head;
+inline constexpr struct head_dim : dim<> {
+} head_dim;
+inline constexpr struct word : dim<> {
+} word;
+inline constexpr struct row : dim<> {
+} row;
+inline constexpr struct column : dim<> {
+} column;
+inline constexpr struct flat : dim<> {
+} flat;
 
-template <class Place>
-struct net {
-  BOOST_HANA_DEFINE_STRUCT(net,
-    (linear<in<Place, "same">, channel, channel>, same),
-    (linear<in<Place, "bare">, channel, inner, false>, bare),
-    (embedding_table<in<Place, "words">, word, channel>, words),
-    (layer_norm_layer<in<Place, "norm">, channel>, norm),
-    (layer_norm_layer<in<Place, "plain">, channel, false>, plain),
-    (convolution_layer<in<Place, "conv">, channel, inner, 3, conv_options{.stride = 2, .padding = 1}>, conv),
-    (attention_layer<in<Place, "self">, channel, inner, head, head_dim>, self),
-    (attention_layer<in<Place, "cross">, channel, inner, head, head_dim, foreign, false>, cross));
+template <class Place> struct net {
+  BOOST_HANA_DEFINE_STRUCT(
+      net, (linear<in<Place, "same">, channel, channel>, same),
+      (linear<in<Place, "bare">, channel, inner, false>, bare),
+      (embedding_table<in<Place, "words">, word, channel>, words),
+      (layer_norm_layer<in<Place, "norm">, channel>, norm),
+      (layer_norm_layer<in<Place, "plain">, channel, false>, plain),
+      (convolution_layer<in<Place, "conv">, channel, inner, 3, conv_options{.stride = 2, .padding = 1}>,
+       conv),
+      (attention_layer<in<Place, "self">, channel, inner, head, head_dim>, self),
+      (attention_layer<in<Place, "cross">, channel, inner, head, head_dim, foreign, false>, cross));
 };
 
 using states = tensor<f64, batch, token, channel>;
 using context = tensor<f64, batch, other, foreign>;
 
-auto make() {
-  return init<net, host, f64>(key(0), channel == 6, inner == 10, word == 9, foreign == 4);
-}
+auto make() { return init<net, host, f64>(key(0), channel == 6, inner == 10, word == 9, foreign == 4); }
 using model_type = decltype(make());
 
 // y[o] = sum w[o, i] x[i] + b[o]
@@ -59,16 +69,15 @@ std::vector<double> apply(const model_type& m, const std::string& path, const st
   }
   return y;
 }
-template <class T>
-std::vector<double> at(const T& t, i64 b, i64 i, i64 n) {
+template <class T> std::vector<double> at(const T& t, i64 b, i64 i, i64 n) {
   std::vector<double> v;
   for (i64 c = 0; c < n; ++c) v.push_back(t(b, i, c));
   return v;
 }
 // Attention of one query over some keys, by its definition; both heads.
 template <class Context>
-std::vector<double> attended(const model_type& m, const std::string& path, const std::vector<double>& x, const Context& c,
-                             i64 b, i64 keys, i64 width) {
+std::vector<double> attended(const model_type& m, const std::string& path, const std::vector<double>& x,
+                             const Context& c, i64 b, i64 keys, i64 width) {
   const std::vector<double> q = apply(m, path + ".q", x);
   std::vector<double> result(q.size(), 0.0);
   const std::size_t half = q.size() / 2;
@@ -84,13 +93,13 @@ std::vector<double> attended(const model_type& m, const std::string& path, const
     }
     for (i64 j = 0; j < keys; ++j) {
       const std::vector<double> v = apply(m, path + ".v", at(c, b, j, width));
-      for (std::size_t d = h * half; d < (h + 1) * half; ++d) result[d] += weight[static_cast<std::size_t>(j)] / total * v[d];
+      for (std::size_t d = h * half; d < (h + 1) * half; ++d)
+        result[d] += weight[static_cast<std::size_t>(j)] / total * v[d];
     }
   }
   return apply(m, path + ".out", result);
 }
-template <class T>
-void expect_row(const T& have, i64 b, i64 i, const std::vector<double>& want) {
+template <class T> void expect_row(const T& have, i64 b, i64 i, const std::vector<double>& want) {
   for (std::size_t c = 0; c < want.size(); ++c)
     CHECK(have(b, i, static_cast<i64>(c)) == doctest::Approx(want[c]).epsilon(1e-10));
 }
@@ -102,7 +111,8 @@ states draw() { return normal<f64>(key(1), batch == 2, token == 5, channel == 6)
 TEST_CASE("linear, also from an axis to itself and without bias; sequential; activations") {
   auto m = make();
   states x = draw();
-  auto y = forward(m, [](auto n, auto a) { return sequential(n.same, activation::relu, n.bare, activation::tanh)(a); })(x);
+  auto y = forward(
+      m, [](auto n, auto a) { return sequential(n.same, activation::relu, n.bare, activation::tanh)(a); })(x);
   for (i64 b = 0; b < 2; ++b)
     for (i64 i = 0; i < 5; ++i) {
       std::vector<double> h = apply(m, "same", at(x, b, i, 6));
@@ -160,12 +170,14 @@ TEST_CASE("convolution with stride and padding, pooling, flatten") {
               for (i64 k = 0; k < 6; ++k) {
                 const i64 from_row = 2 * r + i - 1, from_column = 2 * c + j - 1;
                 if (from_row >= 0 && from_row < 5 && from_column >= 0 && from_column < 7)
-                  sum += w[static_cast<std::size_t>(((o * 3 + i) * 3 + j) * 6 + k)] * x(b, from_row, from_column, k);
+                  sum += w[static_cast<std::size_t>(((o * 3 + i) * 3 + j) * 6 + k)] *
+                         x(b, from_row, from_column, k);
               }
           CHECK(y(b, r, c, o) == doctest::Approx(sum).epsilon(1e-10));
         }
       const double window[] = {y(b, 0, 2, o), y(b, 0, 3, o), y(b, 1, 2, o), y(b, 1, 3, o)};
-      CHECK(pooled(b, 0, 1, o) == doctest::Approx((window[0] + window[1] + window[2] + window[3]) / 4).epsilon(1e-10));
+      CHECK(pooled(b, 0, 1, o) ==
+            doctest::Approx((window[0] + window[1] + window[2] + window[3]) / 4).epsilon(1e-10));
       CHECK(flattened(b, 10 + o) == *std::max_element(window, window + 4));
     }
 }

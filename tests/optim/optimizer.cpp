@@ -16,11 +16,11 @@ namespace {
 
 using json = nlohmann::json;
 
-inline constexpr struct entry : dim<> {} entry;
+inline constexpr struct entry : dim<> {
+} entry;
 
 // A model whose gradient is given: the loss <weight, given>.
-template <class Place>
-struct vector_model {
+template <class Place> struct vector_model {
   BOOST_HANA_DEFINE_STRUCT(vector_model, (param<Place, "weight", initial::zeros, entry>, weight));
 };
 auto dot = [](auto m, auto given) { return sum(m.weight * given); };
@@ -28,7 +28,9 @@ auto dot = [](auto m, auto given) { return sum(m.weight * given); };
 struct cases {
   safetensors::reader file{std::string(std::getenv("FLAME_TESTS")) + "/parity/data/optim.safetensors"};
 
-  [[nodiscard]] json attributes(const std::string& name) const { return json::parse(file.metadata().at(name)); }
+  [[nodiscard]] json attributes(const std::string& name) const {
+    return json::parse(file.metadata().at(name));
+  }
   [[nodiscard]] std::vector<double> values(const std::string& name) const {
     const safetensors::tensor_entry& e = file.at(name);
     const std::size_t size = e.dtype == safetensors::dtype::f64 ? 8 : 4;
@@ -70,24 +72,41 @@ void follow(const cases& c, const std::string& name, const Optimizer& o, double 
   }
 }
 
-template <class Element>
-void all(double tolerance) {
+template <class Element> void all(double tolerance) {
   const cases c;
   int followed = 0;
   for (const auto& [name, text] : c.file.metadata()) {
     const json a = json::parse(text);
-    auto number = [&](const char* k, double otherwise) { return a.contains(k) ? a[k].get<double>() : otherwise; };
-    auto beta = [&](std::size_t i, double otherwise) { return a.contains("betas") ? a["betas"][i].get<double>() : otherwise; };
+    auto number = [&](const char* k, double otherwise) {
+      return a.contains(k) ? a[k].get<double>() : otherwise;
+    };
+    auto beta = [&](std::size_t i, double otherwise) {
+      return a.contains("betas") ? a["betas"][i].get<double>() : otherwise;
+    };
     if (name.starts_with("sgd."))
-      follow<Element>(c, name, sgd{.lr = number("lr", 1e-3), .momentum = number("momentum", 0),
-                                   .weight_decay = number("weight_decay", 0), .dampening = number("dampening", 0),
-                                   .nesterov = a.value("nesterov", false)}, tolerance);
+      follow<Element>(c, name,
+                      sgd{.lr = number("lr", 1e-3),
+                          .momentum = number("momentum", 0),
+                          .weight_decay = number("weight_decay", 0),
+                          .dampening = number("dampening", 0),
+                          .nesterov = a.value("nesterov", false)},
+                      tolerance);
     else if (name.starts_with("adam."))
-      follow<Element>(c, name, adam{.lr = number("lr", 1e-3), .beta1 = beta(0, 0.9), .beta2 = beta(1, 0.999),
-                                    .eps = number("eps", 1e-8), .weight_decay = number("weight_decay", 0)}, tolerance);
+      follow<Element>(c, name,
+                      adam{.lr = number("lr", 1e-3),
+                           .beta1 = beta(0, 0.9),
+                           .beta2 = beta(1, 0.999),
+                           .eps = number("eps", 1e-8),
+                           .weight_decay = number("weight_decay", 0)},
+                      tolerance);
     else if (name.starts_with("adamw."))
-      follow<Element>(c, name, adamw{.lr = number("lr", 1e-3), .beta1 = beta(0, 0.9), .beta2 = beta(1, 0.999),
-                                     .eps = number("eps", 1e-8), .weight_decay = number("weight_decay", 1e-2)}, tolerance);
+      follow<Element>(c, name,
+                      adamw{.lr = number("lr", 1e-3),
+                            .beta1 = beta(0, 0.9),
+                            .beta2 = beta(1, 0.999),
+                            .eps = number("eps", 1e-8),
+                            .weight_decay = number("weight_decay", 1e-2)},
+                      tolerance);
     else
       continue;
     ++followed;
@@ -117,7 +136,8 @@ TEST_CASE("moving average") {
     for (std::size_t i = 0; i < n; ++i) g.data()[i] = p[i] - moved[s * n + i];
     step(g);
     auto average = step.averaged();
-    for (std::size_t i = 0; i < n; ++i) CHECK(average.values("weight")[i] == doctest::Approx(expected[s * n + i]).epsilon(1e-12));
+    for (std::size_t i = 0; i < n; ++i)
+      CHECK(average.values("weight")[i] == doctest::Approx(expected[s * n + i]).epsilon(1e-12));
   }
   CHECK_THROWS_WITH(static_cast<void>(train_step(m, dot, sgd{}).averaged()),
                     "flame::train_step: averaged() needs a moving average; set .ema in its options");

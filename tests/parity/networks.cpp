@@ -23,8 +23,7 @@ struct reference {
     vanishing = json::parse(file.metadata().at("vanishing"));
   }
   [[nodiscard]] i64 number(const char* key) const { return configuration.at(key).get<i64>(); }
-  template <class Tensor>
-  [[nodiscard]] Tensor input(const std::string& name) const {
+  template <class Tensor> [[nodiscard]] Tensor input(const std::string& name) const {
     const safetensors::tensor_entry& e = file.at("input." + name);
     Tensor t(e.shape);
     REQUIRE(e.bytes == t.values().size_bytes());
@@ -54,8 +53,7 @@ double norm(const std::vector<float>& v) {
 }
 
 // Norm of the difference over norm of the reference, tensor by tensor.
-template <class Step>
-void compare(const reference& r, Step& step, float loss, std::size_t tensors) {
+template <class Step> void compare(const reference& r, Step& step, float loss, std::size_t tensors) {
   CHECK(std::abs(loss - r.loss()) / r.loss() <= 1e-5);
   std::size_t compared = 0;
   for (const weight& w : step.weights().weights()) {
@@ -63,7 +61,8 @@ void compare(const reference& r, Step& step, float loss, std::size_t tensors) {
     std::vector<float> ours(g.begin(), g.end()), difference = r.gradient(w.path);
     if (flame::detail::is_convolution(w)) ours = flame::detail::reordered<float>(w.extents, g.data(), true);
     REQUIRE(ours.size() == difference.size());
-    const double scale = norm(r.gradient(r.vanishes(w.path) ? w.path.substr(0, w.path.rfind('.')) + ".weight" : w.path));
+    const double scale =
+        norm(r.gradient(r.vanishes(w.path) ? w.path.substr(0, w.path.rfind('.')) + ".weight" : w.path));
     for (std::size_t i = 0; i < ours.size(); ++i) difference[i] -= ours[i];
     INFO(w.path, ": ", norm(difference) / scale);
     CHECK(scale > 0);
@@ -89,7 +88,7 @@ TEST_CASE("cnn") {
   reference r("cnn");
   const i64 second = r.configuration["channels"][1].get<i64>();
   auto model = init<cnn, host>(key(0), narrow == r.configuration["channels"][0].get<i64>(), wide == second,
-                                       flat == 49 * second, hidden == r.number("hidden"));
+                               flat == 49 * second, hidden == r.number("hidden"));
   load(r.path, model, "parameter.");
   auto step = train_step(model, classification, sgd{.lr = 0});
   compare(r, step, step(r.input<images>("image"), r.input<labels>("label")).item(), 8);
@@ -99,8 +98,8 @@ TEST_CASE("diffusion transformer") {
   reference r("dit");
   const i64 wide = r.number("width");
   auto model = init<transformer, host>(key(0), channel == wide, heads_dim == wide, feature == 4 * wide,
-                                               time_feature == wide, six == 6 * wide, two == 2 * wide,
-                                               instances_of("blocks", r.number("blocks")));
+                                       time_feature == wide, six == 6 * wide, two == 2 * wide,
+                                       instances_of("blocks", r.number("blocks")));
   load(r.path, model, "parameter.");
   auto step = train_step(
       model,
@@ -110,6 +109,7 @@ TEST_CASE("diffusion transformer") {
       },
       sgd{.lr = 0});
   float loss = step(r.input<images>("data"), r.input<images>("noise"), r.input<tensor<f32, batch>>("t"),
-                    r.input<labels>("label")).item();
+                    r.input<labels>("label"))
+                   .item();
   compare(r, step, loss, 8 + 2 * 14 + 4);
 }

@@ -1,4 +1,5 @@
-// Checkpoints: the same bytes again, PyTorch's layout and predictions, refusals that change nothing, resuming.
+// Checkpoints: the same bytes again, PyTorch's layout and predictions, refusals that change nothing,
+// resuming.
 #include <doctest/doctest.h>
 
 #include "../../examples/digits.hpp"
@@ -30,7 +31,9 @@ auto make(u64 seed = 0) {
 }
 auto loss = [](auto m, auto x, auto label, auto k) { return cross_entropy(m(dropout(x, 0.1, k)), label); };
 
-images draw(i64 n, u64 seed) { return uniform<f32>(key(seed), digits::batch == n, digits::height, digits::width, grey); }
+images draw(i64 n, u64 seed) {
+  return uniform<f32>(key(seed), digits::batch == n, digits::height, digits::width, grey);
+}
 labels numbered(i64 n) {
   labels l(std::vector<i64>{n});
   for (i64 i = 0; i < n; ++i) l.data()[i] = static_cast<i32>(i % 10);
@@ -154,7 +157,8 @@ TEST_CASE("a training that is resumed gives the bits of one that never stopped")
 
   const std::vector<float> before = copy(n.flat().values());
   save(file("weights"), m);
-  CHECK_THROWS_WITH_AS(load_training(file("weights"), two), doctest::Contains("has no tensor moment.0.conv1.weight"), error);
+  CHECK_THROWS_WITH_AS(load_training(file("weights"), two),
+                       doctest::Contains("has no tensor moment.0.conv1.weight"), error);
   CHECK_THROWS_WITH_AS(load(file("training"), n), doctest::Contains("has a tensor average."), error);
   CHECK(same_bits(n.flat().values(), before));
 }
@@ -170,13 +174,13 @@ TEST_CASE("the twin in PyTorch") {
   auto logits = forward(m, [](auto n, auto a) { return n(a); })(x);
   save(file("cnn"), m);
   auto entry = [](const char* name, const auto& t) {
-    return safetensors::tensor_entry{name, safetensors::dtype::f32, t.shape(), reinterpret_cast<const std::byte*>(t.data()),
-                                     t.values().size_bytes()};
+    return safetensors::tensor_entry{name, safetensors::dtype::f32, t.shape(),
+                                     reinterpret_cast<const std::byte*>(t.data()), t.values().size_bytes()};
   };
   auto twin = [&] {
     safetensors::write(file("batch"), std::vector{entry("image", x), entry("prediction", logits)});
-    return std::system(("python3 -B '" + std::string(std::getenv("FLAME_TESTS")) + "/parity/twin.py' cnn '" + file("cnn") +
-                        "' '" + file("batch") + "' > /dev/null")
+    return std::system(("python3 -B '" + std::string(std::getenv("FLAME_TESTS")) + "/parity/twin.py' cnn '" +
+                        file("cnn") + "' '" + file("batch") + "' > /dev/null")
                            .c_str());
   };
   CHECK(twin() == 0);

@@ -14,21 +14,21 @@ using namespace flame;
 
 namespace {
 
-inline constexpr struct batch : dim<> {} batch;
-inline constexpr struct feature : dim<> {} feature;
-inline constexpr struct answer : dim<3> {} answer;
+inline constexpr struct batch : dim<> {
+} batch;
+inline constexpr struct feature : dim<> {
+} feature;
+inline constexpr struct answer : dim<3> {
+} answer;
 
-template <class Place>
-struct block {
+template <class Place> struct block {
   BOOST_HANA_DEFINE_STRUCT(block, (linear<in<Place, "fc">, feature, feature>, fc));
   constexpr auto operator()(const auto& h) const { return h + tanh(fc(h)); }
 };
 
-template <class Place>
-struct net {
-  BOOST_HANA_DEFINE_STRUCT(net,
-    (stack<in<Place, "blocks">, block>, blocks),
-    (linear<in<Place, "head">, feature, answer>, head));
+template <class Place> struct net {
+  BOOST_HANA_DEFINE_STRUCT(net, (stack<in<Place, "blocks">, block>, blocks),
+                           (linear<in<Place, "head">, feature, answer>, head));
   constexpr auto operator()(const auto& x) const { return head(blocks(carry(x))); }
 };
 
@@ -36,14 +36,13 @@ using which = adapters<"fc", "head">;
 auto run = [](auto m, auto x) { return m(x); };
 auto loss = [](auto m, auto x) { return mean(m(x) * m(x)); };
 
-template <class Element>
-using samples = basic_tensor<host, Element, tag_of<batch>, tag_of<feature>>;
-template <class Element = f32>
-samples<Element> draw(i64 n = 7) { return normal<Element>(key(1), batch == n, feature == 8); }
+template <class Element> using samples = basic_tensor<host, Element, tag_of<batch>, tag_of<feature>>;
+template <class Element = f32> samples<Element> draw(i64 n = 7) {
+  return normal<Element>(key(1), batch == n, feature == 8);
+}
 
 auto plain() { return init<net, host>(key(0), feature == 8, instances_of("blocks", 3)); }
-template <class Element = f32>
-auto adapted(std::vector<lora> chosen) {
+template <class Element = f32> auto adapted(std::vector<lora> chosen) {
   model_extents e;
   e.axes = {feature == 8};
   e.stacks = {instances_of("blocks", 3)};
@@ -53,8 +52,7 @@ auto adapted(std::vector<lora> chosen) {
   return m;
 }
 
-template <class Element>
-bool same_bits(std::span<Element> a, std::span<Element> b) {
+template <class Element> bool same_bits(std::span<Element> a, std::span<Element> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 int products(const program& p) {
@@ -86,18 +84,20 @@ TEST_CASE("adapters change nothing until they are trained, then only themselves"
   auto whole = merged(m);
   CHECK_FALSE(whole.has("blocks.2.fc.lora_A"));
   auto a = forward(m, run)(draw()), b = forward(whole, run)(draw());
-  for (std::size_t i = 0; i < a.values().size(); ++i) CHECK(a.values()[i] == doctest::Approx(b.values()[i]).epsilon(1e-5));
+  for (std::size_t i = 0; i < a.values().size(); ++i)
+    CHECK(a.values()[i] == doctest::Approx(b.values()[i]).epsilon(1e-5));
   CHECK_FALSE(same_bits(a.values(), forward(base, run)(draw()).values()));
 }
 
 TEST_CASE("what is not adapted costs nothing, forward and backward") {
   auto count = [](auto m) {
-    auto step = train_step<all_adapters>(m, [](auto n, auto x) { return mean(n(x)); }, sgd{});
+    auto step = train_step<all_adapters>(
+        m, [](auto n, auto x) { return mean(n(x)); }, sgd{});
     step(draw());
     return products(step.plan());
   };
-  // Four products forward, two for each adapter. Backward three for each adapter, and one or two more to reach it:
-  // through the head, and through each block behind an adapted one.
+  // Four products forward, two for each adapter. Backward three for each adapter, and one or two more to
+  // reach it: through the head, and through each block behind an adapted one.
   CHECK(count(adapted({{.path = "blocks.2.fc", .rank = 4}})) == 4 + 2 + 3 + 1);
   CHECK(count(adapted({{.path = "blocks.*", .rank = 4}})) == 4 + 3 * 2 + 3 * 3 + 1 + 2 * 2);
   CHECK(count(adapted({{.path = "head", .rank = 4}})) == 4 + 2 + 3);
@@ -115,7 +115,8 @@ TEST_CASE("what is not adapted costs nothing, forward and backward") {
 }
 
 TEST_CASE("every instance has a rank of its own; gradients against finite differences") {
-  auto m = adapted<f64>({{.path = "*", .rank = 2, .alpha = 3}, {.path = "blocks.1.fc", .rank = 5, .alpha = 2}});
+  auto m =
+      adapted<f64>({{.path = "*", .rank = 2, .alpha = 3}, {.path = "blocks.1.fc", .rank = 5, .alpha = 2}});
   std::size_t n = 0;
   for (const weight& w : m.weights())
     if (w.path.ends_with("lora_B"))  // not zero, so that A has a gradient
@@ -150,7 +151,8 @@ TEST_CASE("every instance has a rank of its own; gradients against finite differ
 
 TEST_CASE("adapters in files of their own") {
   auto base = plain();
-  auto m = adapt<which>(base, key(5), lora{.path = "blocks.1.*", .rank = 2}), n = adapt<which>(base, key(6), lora{.path = "blocks.1.*", .rank = 2});
+  auto m = adapt<which>(base, key(5), lora{.path = "blocks.1.*", .rank = 2}),
+       n = adapt<which>(base, key(6), lora{.path = "blocks.1.*", .rank = 2});
   std::ranges::fill(m.values("blocks.1.fc.lora_B"), 0.5f);
   m.values("blocks.1.fc.lora_scale")[0] = 3;
   save<all_adapters>(file("adapters"), m);
@@ -159,9 +161,11 @@ TEST_CASE("adapters in files of their own") {
   CHECK(same_bits(m.flat().values(), n.flat().values()));
 
   auto other = adapt<which>(base, key(6), lora{.path = "blocks.0.*", .rank = 2});
-  CHECK_THROWS_WITH_AS(load<all_adapters>(file("adapters"), other), doctest::Contains("has no tensor blocks.0.fc.lora_A"), error);
+  CHECK_THROWS_WITH_AS(load<all_adapters>(file("adapters"), other),
+                       doctest::Contains("has no tensor blocks.0.fc.lora_A"), error);
   auto wider = adapt<which>(base, key(6), lora{.path = "blocks.1.*", .rank = 3});
-  CHECK_THROWS_WITH_AS(load<all_adapters>(file("adapters"), wider), doctest::Contains("has shape [2, 8], the model's is [3, 8]"), error);
+  CHECK_THROWS_WITH_AS(load<all_adapters>(file("adapters"), wider),
+                       doctest::Contains("has shape [2, 8], the model's is [3, 8]"), error);
 
   save(file("plain"), adapt<which>(base, key(7)));  // adapted nowhere: the base's file
   auto again = plain();
@@ -171,9 +175,11 @@ TEST_CASE("adapters in files of their own") {
 }
 
 TEST_CASE("choices that fit nothing are refused") {
-  CHECK_THROWS_WITH(adapted({{.path = "blocks.3.fc"}}),
-                    "flame::init: lora{.path = \"blocks.3.fc\"} matches no member that the model's adapters<...> name");
-  CHECK_THROWS_WITH(adapted({{.path = "*", .rank = -1}}), "flame::init: lora{.path = \"*\"}: rank is -1, expected 0 or more");
+  CHECK_THROWS_WITH(
+      adapted({{.path = "blocks.3.fc"}}),
+      "flame::init: lora{.path = \"blocks.3.fc\"} matches no member that the model's adapters<...> name");
+  CHECK_THROWS_WITH(adapted({{.path = "*", .rank = -1}}),
+                    "flame::init: lora{.path = \"*\"}: rank is -1, expected 0 or more");
   CHECK_THROWS_WITH(adapt<adapters<>>(plain(), key(0), lora{}),
                     "flame::init: lora{.path = \"*\"} matches no member that the model's adapters<...> name");
 }

@@ -1,4 +1,5 @@
-// Stacks in training: dropout by instance, running statistics, stacks of stacks; against the same network unrolled.
+// Stacks in training: dropout by instance, running statistics, stacks of stacks; against the same network
+// unrolled.
 #include <doctest/doctest.h>
 
 #include <flame/io/safetensors.hpp>
@@ -15,25 +16,28 @@ using namespace flame;
 
 namespace {
 
-inline constexpr struct batch : dim<> {} batch;
-inline constexpr struct row : dim<> {} row;
-inline constexpr struct column : dim<> {} column;
-inline constexpr struct feature : dim<> {} feature;
+inline constexpr struct batch : dim<> {
+} batch;
+inline constexpr struct row : dim<> {
+} row;
+inline constexpr struct column : dim<> {
+} column;
+inline constexpr struct feature : dim<> {
+} feature;
 
 using samples = tensor<f64, batch, feature>;
 
 // ---- Batch norm against PyTorch ----
 
-template <class Place>
-struct normed {
-  BOOST_HANA_DEFINE_STRUCT(normed,
-    (param<Place, "x", initial::zeros, batch, row, column, feature>, x),
-    (batch_norm<in<Place, "norm">, feature>, norm));
+template <class Place> struct normed {
+  BOOST_HANA_DEFINE_STRUCT(normed, (param<Place, "x", initial::zeros, batch, row, column, feature>, x),
+                           (batch_norm<in<Place, "norm">, feature>, norm));
 };
 using image = tensor<f64, batch, row, column, feature>;
 
 std::vector<double> reference(const std::string& name) {
-  static const safetensors::reader file(std::string(std::getenv("FLAME_TESTS")) + "/parity/data/ops.safetensors");
+  static const safetensors::reader file(std::string(std::getenv("FLAME_TESTS")) +
+                                        "/parity/data/ops.safetensors");
   const safetensors::tensor_entry& e = file.at(name);
   const std::size_t size = e.dtype == safetensors::dtype::f64 ? 8 : 4;
   std::vector<double> v(e.bytes / size);
@@ -62,48 +66,41 @@ auto loaded(const std::string& name) {
 
 // ---- A block with everything that instances must keep apart ----
 
-template <class Place>
-struct block {
-  BOOST_HANA_DEFINE_STRUCT(block,
-    (linear<in<Place, "fc">, feature, feature>, fc),
-    (batch_norm<in<Place, "norm">, feature>, norm));
-  constexpr auto operator()(const auto& h, const auto& k) const { return h + tanh(dropout<7>(norm(fc(h)), 0.25, k)); }
+template <class Place> struct block {
+  BOOST_HANA_DEFINE_STRUCT(block, (linear<in<Place, "fc">, feature, feature>, fc),
+                           (batch_norm<in<Place, "norm">, feature>, norm));
+  constexpr auto operator()(const auto& h, const auto& k) const {
+    return h + tanh(dropout<7>(norm(fc(h)), 0.25, k));
+  }
 };
-template <class Place>
-struct stacked {
+template <class Place> struct stacked {
   BOOST_HANA_DEFINE_STRUCT(stacked, (stack<in<Place, "blocks">, block>, blocks));
   constexpr auto operator()(const auto& x, const auto& k) const { return blocks(carry(x), keyed(k)); }
 };
-template <class Place>
-struct unrolled {
-  BOOST_HANA_DEFINE_STRUCT(unrolled,
-    (block<in<Place, "first">>, first),
-    (block<in<Place, "second">>, second));
-  constexpr auto operator()(const auto& x, const auto& k) const { return second(first(x, fold(k, 0)), fold(k, 1)); }
+template <class Place> struct unrolled {
+  BOOST_HANA_DEFINE_STRUCT(unrolled, (block<in<Place, "first">>, first),
+                           (block<in<Place, "second">>, second));
+  constexpr auto operator()(const auto& x, const auto& k) const {
+    return second(first(x, fold(k, 0)), fold(k, 1));
+  }
 };
 
-template <class Place>
-struct plain_block {
+template <class Place> struct plain_block {
   BOOST_HANA_DEFINE_STRUCT(plain_block, (linear<in<Place, "fc">, feature, feature>, fc));
   constexpr auto operator()(const auto& h) const { return h + tanh(fc(h)); }
 };
-template <class Place>
-struct stage {
+template <class Place> struct stage {
   BOOST_HANA_DEFINE_STRUCT(stage, (stack<in<Place, "blocks">, plain_block>, blocks));
   constexpr auto operator()(const auto& h) const { return blocks(carry(h)); }
 };
-template <class Place>
-struct staged {
-  BOOST_HANA_DEFINE_STRUCT(staged,
-    (linear<in<Place, "first">, feature, feature>, first),
-    (stack<in<Place, "stages">, stage>, stages));
+template <class Place> struct staged {
+  BOOST_HANA_DEFINE_STRUCT(staged, (linear<in<Place, "first">, feature, feature>, first),
+                           (stack<in<Place, "stages">, stage>, stages));
   constexpr auto operator()(const auto& x) const { return stages(carry(first(x))); }
 };
-template <class Place>
-struct flat {
-  BOOST_HANA_DEFINE_STRUCT(flat,
-    (linear<in<Place, "first">, feature, feature>, first),
-    (stack<in<Place, "blocks">, plain_block>, blocks));
+template <class Place> struct flat {
+  BOOST_HANA_DEFINE_STRUCT(flat, (linear<in<Place, "first">, feature, feature>, first),
+                           (stack<in<Place, "blocks">, plain_block>, blocks));
   constexpr auto operator()(const auto& x) const { return blocks(carry(first(x))); }
 };
 
@@ -116,7 +113,8 @@ samples draw() { return normal<f64>(key(1), batch == 9, feature == 5); }
 
 TEST_CASE("batch norm as PyTorch's: the batch's statistics, gradients, running statistics, evaluation") {
   auto m = loaded("batch_norm.train");
-  auto step = train_step(m, [](auto n, auto d) { return sum(n.norm(n.x + 0 * d) * d); }, sgd{.lr = 0}, {.ema = 0.5});
+  auto step =
+      train_step(m, [](auto n, auto d) { return sum(n.norm(n.x + 0 * d) * d); }, sgd{.lr = 0}, {.ema = 0.5});
   image cotangent(std::vector<i64>{3, 4, 5, 6}, reference("batch_norm.train.cotangent"));
   const double loss = step(cotangent).item();
   const std::vector<double> output = reference("batch_norm.train.output");
@@ -128,11 +126,13 @@ TEST_CASE("batch norm as PyTorch's: the batch's statistics, gradients, running s
   CHECK(distance(step.gradient("norm.bias"), reference("batch_norm.train.gradient.bias")) < 1e-9);
   CHECK(distance(m.values("norm.running_mean"), reference("batch_norm.train.output_mean")) < 1e-9);
   CHECK(distance(m.values("norm.running_var"), reference("batch_norm.train.output_var")) < 1e-9);
-  CHECK(distance(step.averaged().values("norm.running_var"), reference("batch_norm.train.output_var")) < 1e-9);
+  CHECK(distance(step.averaged().values("norm.running_var"), reference("batch_norm.train.output_var")) <
+        1e-9);
   CHECK(m.parameter_count() == 3 * 4 * 5 * 6 + 2 * 6);
 
   auto n = loaded("batch_norm.eval");
-  auto out = forward(n, [](auto p, auto zero) { return p.norm(p.x + zero); })(full<f64>(0.0, batch == 3, row == 4, column == 5, feature == 6));
+  auto out = forward(n, [](auto p, auto zero) { return p.norm(p.x + zero); })(
+      full<f64>(0.0, batch == 3, row == 4, column == 5, feature == 6));
   CHECK(distance(out.values(), reference("batch_norm.eval.output")) < 1e-9);
 }
 
@@ -158,24 +158,24 @@ TEST_CASE("a stack trains as the same blocks one by one: dropout, running statis
   SUBCASE("evaluation takes the running statistics") {
     auto read = forward(a, [](auto m, auto x, auto k) { return m(x, k); });
     auto x = draw();
-    CHECK(distance(read(x, tensor<key>(key(1))).values(), forward(b, [](auto m, auto y, auto k) { return m(y, k); })(x, tensor<key>(key(1))).values()) < 1e-10);
+    CHECK(distance(
+              read(x, tensor<key>(key(1))).values(),
+              forward(b, [](auto m, auto y, auto k) { return m(y, k); })(x, tensor<key>(key(1))).values()) <
+          1e-10);
   }
 }
 
 namespace {
-template <class Place>
-struct dropping {
-  BOOST_HANA_DEFINE_STRUCT(dropping,
-    (param<Place, "value", initial::ones, feature>, value),
-    (dropout_layer<in<Place, "first">>, first),
-    (dropout_layer<in<Place, "second">>, second));
+template <class Place> struct dropping {
+  BOOST_HANA_DEFINE_STRUCT(dropping, (param<Place, "value", initial::ones, feature>, value),
+                           (dropout_layer<in<Place, "first">>, first),
+                           (dropout_layer<in<Place, "second">>, second));
   constexpr auto operator()(const auto& h, const auto&... k) const {
     auto one = h * 0 + value;
     return h + first(one, 0.5, k...) + 10 * second(one, 0.5, k...);
   }
 };
-template <class Place>
-struct drops {
+template <class Place> struct drops {
   BOOST_HANA_DEFINE_STRUCT(drops, (stack<in<Place, "blocks">, dropping>, blocks));
   constexpr auto operator()(const auto& x, const auto&... k) const { return blocks(carry(x), keyed(k)...); }
 };
@@ -195,8 +195,9 @@ TEST_CASE("each instance and each member drops by itself") {
 }
 
 TEST_CASE("stacks of stacks, of unequal depth, and of no depth") {
-  auto a = init<staged, host, f64>(key(0), feature == 5, instances_of("stages", 3), instances_of("stages.0.blocks", 1),
-                                           instances_of("stages.1.blocks", 0), instances_of("stages.2.blocks", 2));
+  auto a = init<staged, host, f64>(key(0), feature == 5, instances_of("stages", 3),
+                                   instances_of("stages.0.blocks", 1), instances_of("stages.1.blocks", 0),
+                                   instances_of("stages.2.blocks", 2));
   auto b = init<flat, host, f64>(key(0), feature == 5, instances_of("blocks", 3));
   auto twin = [](const std::string& path) {
     if (path.starts_with("first.")) return path;

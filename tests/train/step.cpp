@@ -1,4 +1,5 @@
-// A training step: reproducible, without allocation, one update kernel; parameters frozen by path; odd batches.
+// A training step: reproducible, without allocation, one update kernel; parameters frozen by path; odd
+// batches.
 #include <doctest/doctest.h>
 
 #include <flame/expr/random.hpp>
@@ -38,16 +39,18 @@ using namespace flame;
 
 namespace {
 
-inline constexpr struct batch : dim<> {} batch;
-inline constexpr struct feature : dim<6> {} feature;
-inline constexpr struct hidden : dim<> {} hidden;
-inline constexpr struct answer : dim<3> {} answer;
+inline constexpr struct batch : dim<> {
+} batch;
+inline constexpr struct feature : dim<6> {
+} feature;
+inline constexpr struct hidden : dim<> {
+} hidden;
+inline constexpr struct answer : dim<3> {
+} answer;
 
-template <class Place>
-struct net {
-  BOOST_HANA_DEFINE_STRUCT(net,
-    (linear<in<Place, "fc1">, feature, hidden>, fc1),
-    (linear<in<Place, "fc2">, hidden, answer>, fc2));
+template <class Place> struct net {
+  BOOST_HANA_DEFINE_STRUCT(net, (linear<in<Place, "fc1">, feature, hidden>, fc1),
+                           (linear<in<Place, "fc2">, hidden, answer>, fc2));
 
   constexpr auto operator()(const auto& x) const { return fc2(relu(fc1(x))); }
 };
@@ -103,7 +106,8 @@ TEST_CASE("one seed gives the same bits again, another seed others") {
 
 TEST_CASE("a step trains: the loss falls, in one update kernel, without allocation after the first step") {
   auto m = make(128);
-  host_code::set_thread_count(1);  // a thread's working memory grows when it first takes part, which need not be at once
+  host_code::set_thread_count(
+      1);  // a thread's working memory grows when it first takes part, which need not be at once
   samples x = draw(512);
   labels y = numbered(512);
   auto step = train_step(m, noisy, adam{.lr = 3e-2}, {.ema = 0.9, .clip_norm = 10});
@@ -131,7 +135,8 @@ TEST_CASE("a frozen parameter has no gradient, and nothing is computed for one")
   CHECK_FALSE(same_bits(other, m.values("fc2.weight")));
   CHECK(step.gradient("fc2.weight").size() == 48);
   CHECK(step.engine().trained() == 48 + 16);  // gradients and moments are kept for what is trained
-  CHECK_THROWS_WITH(static_cast<void>(step.gradient("fc1.weight")), "flame::train_step: parameter fc1.weight is not trained");
+  CHECK_THROWS_WITH(static_cast<void>(step.gradient("fc1.weight")),
+                    "flame::train_step: parameter fc1.weight is not trained");
   CHECK_THROWS_WITH(static_cast<void>(step.gradient("fc3")), "flame::model: it has no parameter fc3");
   CHECK_THROWS_WITH(train_step<trainable<"fc9.*">>(m, plain, sgd{}),
                     "flame::train_step: no parameter is trained; the patterns match none that the model has");

@@ -24,7 +24,8 @@ std::vector<Element> reordered(const std::vector<i64>& shape, const Element* fro
     for (i64 i = 0; i < in; ++i)
       for (i64 y = 0; y < rows; ++y)
         for (i64 x = 0; x < columns; ++x) {
-          i64 memory = ((o * rows + y) * columns + x) * in + i, file = ((o * in + i) * rows + y) * columns + x;
+          i64 memory = ((o * rows + y) * columns + x) * in + i,
+              file = ((o * in + i) * rows + y) * columns + x;
           r[static_cast<std::size_t>(to_file ? file : memory)] = from[to_file ? memory : file];
         }
   return r;
@@ -40,17 +41,13 @@ inline std::vector<i64> file_shape(const weight& w) {
   return {w.extents[0], w.extents[3], w.extents[1], w.extents[2]};
 }
 
-template <class Select>
-bool in_checkpoint(const weight& w) {
-  return !w.is_idle() && chosen<Select>(w);
-}
+template <class Select> bool in_checkpoint(const weight& w) { return !w.is_idle() && chosen<Select>(w); }
 
 // Tensors laid out as weights are, gathered for one file.
 class checkpoint_writer {
  public:
   // The values must live until `write`.
-  template <class Element>
-  void add(const std::string& name, const weight& w, std::span<Element> values) {
+  template <class Element> void add(const std::string& name, const weight& w, std::span<Element> values) {
     safetensors::tensor_entry e;
     e.name = name;
     e.dtype = safetensors::from_flame(dtype_of<std::remove_const_t<Element>>);
@@ -85,7 +82,8 @@ class checkpoint_reader {
     const safetensors::tensor_entry* e = file_.find(name);
     if (!e) refuse("has no tensor " + name);
     if (e->shape != file_shape(w))
-      refuse("tensor " + name + " has shape " + shape_text(e->shape) + ", the model's is " + shape_text(file_shape(w)));
+      refuse("tensor " + name + " has shape " + shape_text(e->shape) + ", the model's is " +
+             shape_text(file_shape(w)));
     const std::optional<dtype> d = safetensors::to_flame(e->dtype);
     if (!d || !is_floating(*d))
       refuse("tensor " + name + " has element type " + std::string(safetensors::name_of(e->dtype)) +
@@ -97,8 +95,7 @@ class checkpoint_reader {
       if (e.name.starts_with(prefix) && !expected_.contains(e.name))
         refuse("has a tensor " + e.name + " that the model does not have");
   }
-  template <class Element>
-  void read(const std::string& name, const weight& w, std::span<Element> to) const {
+  template <class Element> void read(const std::string& name, const weight& w, std::span<Element> to) const {
     const safetensors::tensor_entry& e = file_.at(name);
     std::vector<Element> values(to.size());
     auto take = [&]<class From>(From) {
@@ -118,7 +115,9 @@ class checkpoint_reader {
     std::ranges::copy(values, to.begin());
   }
   [[nodiscard]] const safetensors::metadata_map& metadata() const { return file_.metadata(); }
-  [[noreturn]] void refuse(const std::string& why) const { throw error("flame::load: " + path_ + ": " + why); }
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw error("flame::load: " + path_ + ": " + why);
+  }
 
  private:
   std::string path_;
@@ -128,8 +127,8 @@ class checkpoint_reader {
 
 }  // namespace detail
 
-// Writes every parameter and state, or those that Select chooses (save<all_adapters>), atomically: on any error the file
-// that was there stays whole. Adapters of rank 0 are not written.
+// Writes every parameter and state, or those that Select chooses (save<all_adapters>), atomically: on any
+// error the file that was there stays whole. Adapters of rank 0 are not written.
 template <class Select = all_parameters, class Backend, class Element>
 void save(const std::string& path, const model_weights<Backend, Element>& m,
           const std::map<std::string, std::string>& metadata = {}) {
@@ -139,9 +138,9 @@ void save(const std::string& path, const model_weights<Backend, Element>& m,
   writer.write(path, metadata);
 }
 
-// Reads what save writes; f32, f64, bf16 and f16 in the file become the model's element type. Throws flame::error if a
-// path is missing, one is left over, or a shape is another; the model is unchanged then. prefix: what stands before every
-// path in the file; what begins otherwise is passed over.
+// Reads what save writes; f32, f64, bf16 and f16 in the file become the model's element type. Throws
+// flame::error if a path is missing, one is left over, or a shape is another; the model is unchanged then.
+// prefix: what stands before every path in the file; what begins otherwise is passed over.
 template <class Select = all_parameters, class Backend, class Element>
 void load(const std::string& path, const model_weights<Backend, Element>& m, const std::string& prefix = "") {
   detail::checkpoint_reader reader(path);

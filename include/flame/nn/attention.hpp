@@ -6,8 +6,8 @@
 
 namespace flame {
 
-// Multi-head attention (Vaswani et al. 2017): queries from h, keys and values from h or from a context, each a linear layer
-// to Inner = Head x HeadDim; then `out` back to Channel. h is [..., token, Channel].
+// Multi-head attention (Vaswani et al. 2017): queries from h, keys and values from h or from a context, each
+// a linear layer to Inner = Head x HeadDim; then `out` back to Channel. h is [..., token, Channel].
 //   attend(h, token)                   self-attention over the axis token
 //   attend(h, token, causal(token))    the same, each token seeing those up to itself
 //   attend(h, context, token)          cross-attention: token is the context's
@@ -20,13 +20,12 @@ struct attention_layer {
                            (linear<in<Place, "v">, Context, Inner, Bias>, v),
                            (linear<in<Place, "out">, Inner, Channel>, out));
 
-  template <axis Token>
-  constexpr auto operator()(const auto& h, const Token& token) const {
+  template <axis Token> constexpr auto operator()(const auto& h, const Token& token) const {
     return project(h, h, token, [](const auto& scores) { return scores; });
   }
   template <axis Token, class Score>
-  requires(!axis<Score>)
-  constexpr auto operator()(const auto& h, const Token& token, const Score& score) const {
+  requires(!axis<Score>) constexpr auto operator()(const auto& h, const Token& token,
+                                                   const Score& score) const {
     return project(h, h, token, score);
   }
   template <axis Token>
@@ -35,7 +34,9 @@ struct attention_layer {
   }
 
  private:
-  static constexpr auto heads(const auto& a) { return split(a, tag_of<Inner>{}, tag_of<Head>{}, tag_of<HeadDim>{}); }
+  static constexpr auto heads(const auto& a) {
+    return split(a, tag_of<Inner>{}, tag_of<Head>{}, tag_of<HeadDim>{});
+  }
   constexpr auto project(const auto& h, const auto& context, const auto& token, const auto& score) const {
     auto a = attention(heads(q(h)), heads(k(context)), heads(v(context)), token, tag_of<HeadDim>{}, score);
     return out(merge(a, tag_of<Head>{}, tag_of<HeadDim>{}, tag_of<Inner>{}));

@@ -7,13 +7,13 @@ namespace flame {
 namespace detail {
 
 // A function of a model's symbols and more.
-template <class Net, class Fn>
-struct on_model {
+template <class Net, class Fn> struct on_model {
   constexpr auto operator()(const auto&... a) const { return Fn{}(Net{}, a...); }
 };
 
 template <class Net, class Fn, class... Shapes>
-inline constexpr bool takes_key = std::is_invocable_v<const Fn&, const Net&, typename sym_for<Shapes>::type..., sym<key>>;
+inline constexpr bool takes_key =
+    std::is_invocable_v<const Fn&, const Net&, typename sym_for<Shapes>::type..., sym<key>>;
 
 template <class Backend, class... S>
 auto run_cached(program_cache& cache, const std::vector<bound_value>& in, types<S...>) {
@@ -33,32 +33,29 @@ auto run_cached(program_cache& cache, const std::vector<bound_value>& in, types<
 
 }  // namespace detail
 
-// A function of the model and some tensors, run without training: forward(model, [](auto m, auto x) { return m(x); }).
-template <class Model, class Fn, bool Training = false>
-class model_function {
+// A function of the model and some tensors, run without training: forward(model, [](auto m, auto x) { return
+// m(x); }).
+template <class Model, class Fn, bool Training = false> class model_function {
  public:
   using backend = typename Model::backend;
   explicit model_function(const Model& m) : model_(m) {}
 
-  template <class... T>
-  auto operator()(const T&... a) {
+  template <class... T> auto operator()(const T&... a) {
     program_cache& cache = bind(a...);
     return detail::run_cached<backend>(cache, in_, typename traced<T...>::results{});
   }
   // The program for these arguments: see explain.
-  template <class... T>
-  const program& plan(const T&... a) {
-    return bind(a...).plan(in_);
-  }
+  template <class... T> const program& plan(const T&... a) { return bind(a...).plan(in_); }
 
  private:
   template <class... T>
-  using traced = detail::trace<detail::on_model<typename Model::template traced<Training>, Fn>, typename T::held_shape...>;
+  using traced = detail::trace<detail::on_model<typename Model::template traced<Training>, Fn>,
+                               typename T::held_shape...>;
 
-  template <class... T>
-  program_cache& bind(const T&... a) {
+  template <class... T> program_cache& bind(const T&... a) {
     constexpr const function_info* f = &frozen<traced<T...>>::info;
-    static_assert(f->state_count == 0, "flame::forward<true>(model, fn): states are renewed by train_step alone");
+    static_assert(f->state_count == 0,
+                  "flame::forward<true>(model, fn): states are renewed by train_step alone");
     static thread_local program_cache cache(*f);
     if (bound_ != f) {  // parameters stay where they are
       bound_ = f;

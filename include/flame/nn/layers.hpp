@@ -9,28 +9,23 @@ namespace flame {
 namespace detail {
 
 // Every axis of a shape but one.
-template <class Shape, class Axis>
-struct other_axes;
-template <class E, class... X, class Axis>
-struct other_axes<shape<E, X...>, Axis> {
-  template <class... C>
-  static auto value(types<C...>) -> on_axes<C...>;
-  using type = decltype(value(typename concat<std::conditional_t<std::is_same_v<X, Axis>, types<>, types<X>>...>::type{}));
+template <class Shape, class Axis> struct other_axes;
+template <class E, class... X, class Axis> struct other_axes<shape<E, X...>, Axis> {
+  template <class... C> static auto value(types<C...>) -> on_axes<C...>;
+  using type = decltype(value(
+      typename concat<std::conditional_t<std::is_same_v<X, Axis>, types<>, types<X>>...>::type{}));
 };
-template <class Axes>
-struct mean_of;
-template <class... Axes>
-struct mean_of<on_axes<Axes...>> {
+template <class Axes> struct mean_of;
+template <class... Axes> struct mean_of<on_axes<Axes...>> {
   static constexpr auto value(const auto& x) { return mean(x, Axes{}...); }
 };
-template <class Others>
-constexpr auto mean_over(const auto& x, Others) {
+template <class Others> constexpr auto mean_over(const auto& x, Others) {
   return mean_of<typename Others::type>::value(x);
 }
 
-// A leaf as a symbol of the graph that another operand is traced in: what is made of it and numbers stays in the graph.
-template <leaf_type Leaf, operand_type Other>
-constexpr auto beside(const Leaf& leaf, const Other& other) {
+// A leaf as a symbol of the graph that another operand is traced in: what is made of it and numbers stays in
+// the graph.
+template <leaf_type Leaf, operand_type Other> constexpr auto beside(const Leaf& leaf, const Other& other) {
   return typename sym_for<shape_of<Leaf>>::type{{}, other.g, import_into(*other.g, leaf)};
 }
 
@@ -44,31 +39,27 @@ struct embedding_table {
 };
 
 // The axes of a kernel of Size x Size taps.
-template <int Size>
-struct tap_row : dim<Size> {
-  static constexpr u64 id = mix(0x7A90, Size);
-};
-template <int Size>
-struct tap_column : dim<Size> {
-  static constexpr u64 id = mix(0x7A91, Size);
-};
+template <int Size> struct tap_row : dim<Size> { static constexpr u64 id = mix(0x7A90, Size); };
+template <int Size> struct tap_column : dim<Size> { static constexpr u64 id = mix(0x7A91, Size); };
 
-// conv(x) = conv2d(x, weight) + bias on [..., height, width, in]; weight [out, row, column, in / groups]. A checkpoint
-// holds it as PyTorch does, [out, in / groups, row, column]: see io/checkpoint.hpp.
+// conv(x) = conv2d(x, weight) + bias on [..., height, width, in]; weight [out, row, column, in / groups]. A
+// checkpoint holds it as PyTorch does, [out, in / groups, row, column]: see io/checkpoint.hpp.
 template <class Place, const auto& In, const auto& Out, int Kernel, conv_options Options = conv_options{},
           bool Bias = true>
 struct convolution_layer {
-  using in_axis = std::conditional_t<Options.groups == 1, detail::weight_axis<tag_of<In>, tag_of<Out>>, tag_of<In>>;
+  using in_axis =
+      std::conditional_t<Options.groups == 1, detail::weight_axis<tag_of<In>, tag_of<Out>>, tag_of<In>>;
   using rows = tap_row<Kernel>;
   using columns = tap_column<Kernel>;
   using fan = initial::fan_in<rows, columns, in_axis>;
   template <bool Present, fixed_string Name, class Init, const auto&... Axes>
   using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
-  static_assert(Options.groups == 1, "flame::convolution_layer: groups are written with conv2d<options>(x, w)");
+  static_assert(Options.groups == 1,
+                "flame::convolution_layer: groups are written with conv2d<options>(x, w)");
 
   BOOST_HANA_DEFINE_STRUCT(convolution_layer,
-                           (param<Place, "weight", fan, Out, detail::axis_object<rows>, detail::axis_object<columns>,
-                                  detail::axis_object<in_axis>>,
+                           (param<Place, "weight", fan, Out, detail::axis_object<rows>,
+                                  detail::axis_object<columns>, detail::axis_object<in_axis>>,
                             weight),
                            (optional<Bias, "bias", fan, Out>, bias));
 
@@ -87,10 +78,8 @@ struct convolution_layer {
 };
 
 namespace detail {
-template <int N, class Shape>
-struct flattened;
-template <int N, class E, class... X>
-struct flattened<N, shape<E, X...>> {
+template <int N, class Shape> struct flattened;
+template <int N, class E, class... X> struct flattened<N, shape<E, X...>> {
   using all = candidates<X...>;
   template <int... I, class To>
   static constexpr auto value(const auto& x, std::integer_sequence<int, I...>, const To& to) {
@@ -100,15 +89,13 @@ struct flattened<N, shape<E, X...>> {
 }  // namespace detail
 
 // The last N axes as one.
-template <int N, operand_type A, axis To>
-constexpr auto flatten(const A& x, const To& to) {
+template <int N, operand_type A, axis To> constexpr auto flatten(const A& x, const To& to) {
   static_assert(N >= 1 && N <= shape_of<A>::rank, "flame::flatten<n>(x, to): x has fewer than n axes");
   return detail::flattened<N, shape_of<A>>::value(x, std::make_integer_sequence<int, N>{}, to);
 }
 
 // layer_norm over one axis, times weight plus bias.
-template <class Place, const auto& Feature, bool Affine = true>
-struct layer_norm_layer {
+template <class Place, const auto& Feature, bool Affine = true> struct layer_norm_layer {
   template <bool Present, fixed_string Name, class Init, const auto&... Axes>
   using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
   BOOST_HANA_DEFINE_STRUCT(layer_norm_layer, (optional<Affine, "weight", initial::ones, Feature>, weight),
@@ -122,10 +109,9 @@ struct layer_norm_layer {
   }
 };
 
-// dropout(x, p, key) while the model is trained, else x, and then no key is needed: drop(x, 0.1, key...). Each member has
-// draws of its own.
-template <class Place>
-struct dropout_layer {
+// dropout(x, p, key) while the model is trained, else x, and then no key is needed: drop(x, 0.1, key...).
+// Each member has draws of its own.
+template <class Place> struct dropout_layer {
   constexpr auto operator()(const auto& x, [[maybe_unused]] double p, const auto&... key) const {
     if constexpr (Place::mode::training) {
       static_assert(sizeof...(key) == 1, "flame::dropout_layer(x, p, key): training needs a random key");
@@ -136,10 +122,10 @@ struct dropout_layer {
   }
 };
 
-// Batch norm over every axis but Feature (Ioffe and Szegedy 2015). Training uses the batch's statistics and renews the
-// running ones: running = (1 - momentum) running + momentum batch, the variance unbiased there, as in PyTorch.
-template <class Place, const auto& Feature>
-struct batch_norm {
+// Batch norm over every axis but Feature (Ioffe and Szegedy 2015). Training uses the batch's statistics and
+// renews the running ones: running = (1 - momentum) running + momentum batch, the variance unbiased there, as
+// in PyTorch.
+template <class Place, const auto& Feature> struct batch_norm {
   BOOST_HANA_DEFINE_STRUCT(batch_norm, (param<Place, "weight", initial::ones, Feature>, weight),
                            (param<Place, "bias", initial::zeros, Feature>, bias),
                            (state<Place, "running_mean", initial::zeros, Feature>, running_mean),

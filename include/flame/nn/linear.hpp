@@ -9,16 +9,12 @@
 namespace flame {
 
 // The input axis of a weight whose two axes would be one.
-template <class Axis>
-struct input_of : dim<Axis::extent> {
+template <class Axis> struct input_of : dim<Axis::extent> {
   static constexpr u64 id = mix(0x1F0F, axis_of<Axis>::id());
 };
 
 // The rank of the low-rank adapter at Path: another one in every instance, 0 where nothing is adapted.
-template <class Path>
-struct lora_rank : dim<> {
-  static constexpr u64 id = hash_of(Path::name, 0x104A);
-};
+template <class Path> struct lora_rank : dim<> { static constexpr u64 id = hash_of(Path::name, 0x104A); };
 
 // No member: what stands where a member is left out.
 struct absent {};
@@ -26,8 +22,7 @@ struct absent {};
 namespace detail {
 template <class In, class Out>
 using weight_axis = std::conditional_t<std::is_same_v<In, Out>, input_of<In>, In>;
-template <class Axis>
-inline constexpr Axis axis_object{};
+template <class Axis> inline constexpr Axis axis_object{};
 
 template <class Place>
 inline constexpr bool adapts = [] {
@@ -38,12 +33,11 @@ inline constexpr bool adapts = [] {
 }();
 }  // namespace detail
 
-// linear(x) = x W^T + b, with weight [out, in] and bias [out] as in PyTorch's files. Where the model's mode adapts this
-// member, + scale (x A^T) B^T with A [rank, in] and B [out, rank] (Hu et al. 2021); scale = alpha / rank is no
-// parameter but kept with them.
+// linear(x) = x W^T + b, with weight [out, in] and bias [out] as in PyTorch's files. Where the model's mode
+// adapts this member, + scale (x A^T) B^T with A [rank, in] and B [out, rank] (Hu et al. 2021); the scale,
+// alpha over rank, is kept with them and never trained.
 // Init: of weight and bias; void for PyTorch's.
-template <class Place, const auto& In, const auto& Out, bool Bias = true, class Init = void>
-struct linear {
+template <class Place, const auto& In, const auto& Out, bool Bias = true, class Init = void> struct linear {
   using in_axis = tag_of<In>;
   using out_axis = tag_of<Out>;
   using weight_in = detail::weight_axis<in_axis, out_axis>;

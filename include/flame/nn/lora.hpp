@@ -6,10 +6,13 @@
 
 namespace flame {
 
-// The model with adapters on members that Adapters names, those that `chosen` matches: adapt<adapters<"*attention.q">>(
-// model, key(1), lora{.rank = 8, .alpha = 16}). The weights are copied; B is zero, so that nothing changes at first.
-template <class Adapters, template <class> class Net, class Backend, class Element, class Old, class... Chosen>
-model<Net, Backend, Element, Adapters> adapt(const model<Net, Backend, Element, Old>& m, key k, const Chosen&... chosen) {
+// The model with adapters on members that Adapters names, those that `chosen` matches:
+// adapt<adapters<"*attention.q">>( model, key(1), lora{.rank = 8, .alpha = 16}). The weights are copied; B is
+// zero, so that nothing changes at first.
+template <class Adapters, template <class> class Net, class Backend, class Element, class Old,
+          class... Chosen>
+model<Net, Backend, Element, Adapters> adapt(const model<Net, Backend, Element, Old>& m, key k,
+                                             const Chosen&... chosen) {
   model_extents e = m.layout().given;
   e.adapted = {chosen...};
   model<Net, Backend, Element, Adapters> adapted(e);
@@ -33,9 +36,11 @@ model<Net, Backend, Element> merged(const model<Net, Backend, Element, Adapters>
   for (const weight& a : m.weights()) {
     if (a.rank <= 0 || !a.path.ends_with(suffix)) continue;
     const std::string member = a.path.substr(0, a.path.size() - suffix.size());
-    std::span<Element> to = plain.values(member + ".weight"), down = m.values(a), up = m.values(member + ".lora_B");
+    std::span<Element> to = plain.values(member + ".weight"), down = m.values(a),
+                       up = m.values(member + ".lora_B");
     const double scale = element_cast<double>(m.values(member + ".lora_scale")[0]);
-    const std::size_t rank = static_cast<std::size_t>(a.rank), in = down.size() / rank, out = up.size() / rank;
+    const std::size_t rank = static_cast<std::size_t>(a.rank), in = down.size() / rank,
+                      out = up.size() / rank;
     for (std::size_t o = 0; o < out; ++o)
       for (std::size_t i = 0; i < in; ++i) {
         double sum = 0;

@@ -6,13 +6,13 @@
 
 namespace flame {
 
-// Net<...> with weights in Element on a backend; Adapters names the members that can be adapted. Copies share the values.
+// Net<...> with weights in Element on a backend; Adapters names the members that can be adapted. Copies share
+// the values.
 template <template <class> class Net, class Backend, class Element = f32, class Adapters = no_adapters>
 class model : public model_weights<Backend, Element> {
  public:
   using base = model_weights<Backend, Element>;
-  template <bool Training>
-  using traced = Net<root<symbols<Element, Training, Adapters>>>;
+  template <bool Training> using traced = Net<root<symbols<Element, Training, Adapters>>>;
 
   explicit model(const model_extents& given) : base(lay_out(given)) {}
 
@@ -36,8 +36,7 @@ class model : public model_weights<Backend, Element> {
 };
 
 // Writes a parameter's first values.
-template <class Element>
-void initialise(std::span<Element> values, const initial::rule& rule, key k) {
+template <class Element> void initialise(std::span<Element> values, const initial::rule& rule, key k) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     double v = 0;
     switch (rule.kind) {
@@ -51,15 +50,15 @@ void initialise(std::span<Element> values, const initial::rule& rule, key k) {
   }
 }
 // Each parameter has a key of its own, by path, so that its values do not depend on what else the model has.
-template <class Element>
-void initialise(std::span<Element> values, const weight& w, key k) {
+template <class Element> void initialise(std::span<Element> values, const weight& w, key k) {
   initialise(values, w.init, key(fold(k.bits, hash_of(text(w.path.c_str())))));
 }
 
-// A model with fresh weights: init<net, host>(key(0), channel == 96, instances_of("blocks", 4)). The extents of
-// run-time axes are given by axis, the number of a stack's instances by its path. With adapters<...>, lora{...} says
-// which members are adapted.
-template <template <class> class Net, class Backend, class Element = f32, class Adapters = no_adapters, class... Given>
+// A model with fresh weights: init<net, host>(key(0), channel == 96, instances_of("blocks", 4)). The extents
+// of run-time axes are given by axis, the number of a stack's instances by its path. With adapters<...>,
+// lora{...} says which members are adapted.
+template <template <class> class Net, class Backend, class Element = f32, class Adapters = no_adapters,
+          class... Given>
 model<Net, Backend, Element, Adapters> init(key k, const Given&... given) {
   model_extents e;
   auto take = [&]<class G>(const G& g) {

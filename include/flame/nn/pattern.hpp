@@ -24,10 +24,9 @@ namespace flame {
 
 namespace detail {
 
-// The pattern as a path that counts no instances, "blocks.2.fc1" as "blocks.fc1": what a stack of blocks is to the
-// compiler, which knows the stack and not how many there are.
-template <fixed_string Pattern>
-struct uncounted {
+// The pattern as a path that counts no instances, "blocks.2.fc1" as "blocks.fc1": what a stack of blocks is
+// to the compiler, which knows the stack and not how many there are.
+template <fixed_string Pattern> struct uncounted {
   struct storage {
     char chars[static_cast<unsigned>(length(Pattern)) + 1] = {};
     int size = 0;
@@ -54,9 +53,9 @@ struct uncounted {
 
 }  // namespace detail
 
-// The parameters to train, save or show: trainable<"fc2.*">, trainable<"*.lora_A", "*.lora_B">, trainable<"blocks.3.*">.
-template <fixed_string... Patterns>
-struct trainable {
+// The parameters to train, save or show: trainable<"fc2.*">, trainable<"*.lora_A", "*.lora_B">,
+// trainable<"blocks.3.*">.
+template <fixed_string... Patterns> struct trainable {
   // path: with the numbers of instances. leaf: without.
   static constexpr bool has([[maybe_unused]] text path, [[maybe_unused]] text leaf) {
     return ((matches(text(Patterns.chars, length(Patterns)), path) ||
@@ -72,10 +71,9 @@ struct trainable {
 };
 using all_parameters = trainable<"*">;
 
-// The members that can be adapted (LoRA), by their path inside the block that holds them: all instances of a block are
-// one function. Which are adapted is said at run time (struct lora).
-template <fixed_string... Patterns>
-struct adapters {
+// The members that can be adapted (LoRA), by their path inside the block that holds them: all instances of a
+// block are one function. Which are adapted is said at run time (struct lora).
+template <fixed_string... Patterns> struct adapters {
   static constexpr bool has([[maybe_unused]] text path) {
     return (matches(text(Patterns.chars, length(Patterns)), path) || ...);
   }

@@ -1,14 +1,15 @@
-// Where a model's parameters live: the one template argument that turns a model into symbols, weights or gradients.
+// Where a model's parameters live: the one template argument that turns a model into symbols, weights or
+// gradients.
 #pragma once
 #include <flame/expr/function.hpp>
 #include <flame/nn/pattern.hpp>
 
 namespace flame {
 
-// A model is a template over Place; a member of it stands in in<Place, "name">. Its path is its key in a checkpoint.
-// Mode says what a parameter is there: `template <fixed_string Path, class Init, class... Axes> using parameter`.
-template <class Mode, fixed_string Path>
-struct place {
+// A model is a template over Place; a member of it stands in in<Place, "name">. Its path is its key in a
+// checkpoint. Mode says what a parameter is there: `template <fixed_string Path, class Init, class... Axes>
+// using parameter`.
+template <class Mode, fixed_string Path> struct place {
   using mode = Mode;
   using path_type = path<Path>;
   static constexpr fixed_string value = Path;
@@ -19,12 +20,13 @@ using in = place<typename Place::mode, detail::joined_path<Place::value, Name>()
 
 // A parameter: its path is Place's and Name; Init says how it begins (nn/init.hpp).
 template <class Place, fixed_string Name, class Init, const auto&... Axes>
-using param =
-    typename Place::mode::template parameter<detail::joined_path<Place::value, Name>(), Init, tag_of<Axes>...>;
+using param = typename Place::mode::template parameter<detail::joined_path<Place::value, Name>(), Init,
+                                                       tag_of<Axes>...>;
 
 // A tensor of the model that the program renews itself, as running statistics: it gets no gradient.
 template <class Place, fixed_string Name, class Init, const auto&... Axes>
-using state = typename Place::mode::template state<detail::joined_path<Place::value, Name>(), Init, tag_of<Axes>...>;
+using state =
+    typename Place::mode::template state<detail::joined_path<Place::value, Name>(), Init, tag_of<Axes>...>;
 
 namespace detail {
 template <leaf_kind Kind, class Element, fixed_string Path, class Init, class... Axes>
@@ -36,10 +38,9 @@ struct symbol : operand {
 };
 }  // namespace detail
 
-// Parameters as leaves: how a model is traced. Training says whether dropout drops and norms use the batch, Adapters
-// which members can be adapted.
-template <class Element = f32, bool Training = true, class Adapters = no_adapters>
-struct symbols {
+// Parameters as leaves: how a model is traced. Training says whether dropout drops and norms use the batch,
+// Adapters which members can be adapted.
+template <class Element = f32, bool Training = true, class Adapters = no_adapters> struct symbols {
   using element_type = Element;
   static constexpr bool training = Training;
   static constexpr bool adapts(text path) { return Adapters::has(path); }
@@ -50,7 +51,6 @@ struct symbols {
 };
 
 // The place of a whole model, or of a block that is a function of its own.
-template <class Mode>
-using root = place<Mode, "">;
+template <class Mode> using root = place<Mode, "">;
 
 }  // namespace flame

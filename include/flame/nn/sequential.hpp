@@ -6,15 +6,13 @@
 
 namespace flame {
 
-template <class... Layers>
-struct sequence {
+template <class... Layers> struct sequence {
   std::tuple<Layers...> layers;
 
   constexpr auto operator()(const auto& x) const { return run<0>(x); }
 
  private:
-  template <std::size_t I>
-  constexpr auto run(const auto& x) const {
+  template <std::size_t I> constexpr auto run(const auto& x) const {
     if constexpr (I == sizeof...(Layers))
       return x;
     else
@@ -22,17 +20,17 @@ struct sequence {
   }
 };
 
-// sequential(f, g, h)(x) = h(g(f(x))): of members of a model, activations, lambdas. The members keep their paths.
-template <class... Layers>
-constexpr sequence<Layers...> sequential(const Layers&... layers) {
+// sequential(f, g, h)(x) = h(g(f(x))): of members of a model, activations, lambdas. The members keep their
+// paths.
+template <class... Layers> constexpr sequence<Layers...> sequential(const Layers&... layers) {
   return {{layers...}};
 }
 
 // The functions of the same names as objects, which can be handed on: sequential(fc1, activation::relu, fc2).
 namespace activation {
-#define FLAME_ACTIVATION(name)                                                             \
-  inline constexpr struct name##_type {                                                    \
-    constexpr auto operator()(const auto& x) const { return flame::name(x); }              \
+#define FLAME_ACTIVATION(name)                                                \
+  inline constexpr struct name##_type {                                       \
+    constexpr auto operator()(const auto& x) const { return flame::name(x); } \
   } name;
 FLAME_ACTIVATION(relu)
 FLAME_ACTIVATION(gelu)

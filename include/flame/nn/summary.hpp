@@ -27,7 +27,8 @@ inline std::string path_of_instances(const weight& first, int last) {
   std::size_t part = 0, from = 0, next = 0, at = std::string::npos, size = 0;
   for (; from <= first.path.size(); ++part) {  // the last of its parts that is an instance's number
     const std::size_t dot = std::min(first.path.find('.', from), first.path.size());
-    if (next < first.instance.size() && first.path.substr(from, dot - from) == std::to_string(first.instance[next]))
+    if (next < first.instance.size() &&
+        first.path.substr(from, dot - from) == std::to_string(first.instance[next]))
       at = from, size = dot - from, ++next;
     from = dot + 1;
   }
@@ -39,8 +40,8 @@ struct summary_row {
   std::string path, shape, count, kind;
 };
 
-inline std::string summary_table(const std::vector<weight>& weights, bool (*trained)(const weight&), i64 element_size,
-                                 const std::string& element) {
+inline std::string summary_table(const std::vector<weight>& weights, bool (*trained)(const weight&),
+                                 i64 element_size, const std::string& element) {
   std::vector<summary_row> rows = {{"parameter", "shape", "elements", "trained"}};
   std::vector<char> shown(weights.size(), 0);
   auto kind = [&](const weight& w) { return !w.is_parameter() ? "state" : trained(w) ? "yes" : "no"; };
@@ -53,16 +54,19 @@ inline std::string summary_table(const std::vector<weight>& weights, bool (*trai
     if (shown[i]) continue;
     int last = w.instance.empty() ? 0 : w.instance.back();
     i64 instances = 1;
-    for (std::size_t k = i + 1; k < weights.size() && !w.instance.empty(); ++k) {  // alike in the next instances
+    for (std::size_t k = i + 1; k < weights.size() && !w.instance.empty();
+         ++k) {  // alike in the next instances
       const weight& next = weights[k];
-      if (next.leaf_name != w.leaf_name || next.instance.back() != last + 1 || next.extents != w.extents || next.is_idle() ||
-          std::string(kind(next)) != kind(w) ||
-          !std::equal(w.instance.begin(), w.instance.end() - 1, next.instance.begin(), next.instance.end() - 1))
+      if (next.leaf_name != w.leaf_name || next.instance.back() != last + 1 || next.extents != w.extents ||
+          next.is_idle() || std::string(kind(next)) != kind(w) ||
+          !std::equal(w.instance.begin(), w.instance.end() - 1, next.instance.begin(),
+                      next.instance.end() - 1))
         continue;
       ++last, ++instances, shown[k] = 1;
     }
     rows.push_back({path_of_instances(w, last), shape_with_names(w),
-                    (instances > 1 ? std::to_string(instances) + " x " : "") + grouped(w.elements()), kind(w)});
+                    (instances > 1 ? std::to_string(instances) + " x " : "") + grouped(w.elements()),
+                    kind(w)});
   }
   std::size_t widths[3] = {};
   for (const summary_row& r : rows)
@@ -81,8 +85,8 @@ inline std::string summary_table(const std::vector<weight>& weights, bool (*trai
 
 }  // namespace detail
 
-// What a model has, like PyTorch's summaries, equal instances of a stack on one line; print it. Select says what is
-// trained, as in train_step<Select>.
+// What a model has, like PyTorch's summaries, equal instances of a stack on one line; print it. Select says
+// what is trained, as in train_step<Select>.
 template <class Select = all_parameters, class Backend, class Element>
 [[nodiscard]] std::string summary(const model_weights<Backend, Element>& m) {
   return detail::summary_table(

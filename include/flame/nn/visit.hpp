@@ -1,29 +1,28 @@
-// Visiting a model's parameters: every member, in order, with its path; a stack's block once for each instance.
+// Visiting a model's parameters: every member, in order, with its path; a stack's block once for each
+// instance.
 #pragma once
 #include <flame/nn/linear.hpp>
 
 #include <boost/hana/accessors.hpp>
+#include <boost/hana/concept/struct.hpp>
+#include <boost/hana/core/is_a.hpp>
+#include <boost/hana/first.hpp>
 #include <boost/hana/for_each.hpp>
 #include <boost/hana/second.hpp>
-#include <boost/hana/first.hpp>
 #include <boost/hana/string.hpp>
-#include <boost/hana/core/is_a.hpp>
-#include <boost/hana/concept/struct.hpp>
 
 #include <string>
 
 namespace flame {
 
 // N instances of one block, N known at run time. The block is traced as a function of its own.
-template <class Place, template <class> class Block>
-struct stack {
+template <class Place, template <class> class Block> struct stack {
   using path_type = typename Place::path_type;
   using block = Block<root<typename Place::mode>>;
   static constexpr bool is_stack = true;
 
   // h = block(h, ...) for each instance: see expr/function.hpp, repeat.
-  template <class... A>
-  constexpr auto operator()(const A&... operands) const {
+  template <class... A> constexpr auto operator()(const A&... operands) const {
     return repeat<path_type>(block{}, operands...);
   }
 };
@@ -31,7 +30,9 @@ struct stack {
 namespace detail {
 
 template <class T>
-concept stack_type = requires { T::is_stack; };
+concept stack_type = requires {
+  T::is_stack;
+};
 
 inline std::string joined_text(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;
@@ -45,29 +46,29 @@ constexpr text last_part(text t) {
   return t.from(from);
 }
 
-template <class Name>
-constexpr bool ends_with(text path, Name name) {
+template <class Name> constexpr bool ends_with(text path, Name name) {
   return last_part(path) == text(boost::hana::to<char const*>(name));
 }
 
 }  // namespace detail
 
-// Calls f.leaf<Symbol>(path) for every parameter and state of Model, and f.instances(path) for how many instances a
-// stack has; f.enter(path, instance) and f.leave() around each.
-template <class Model, class F>
-void visit(F& f, const std::string& prefix = "") {
+// Calls f.leaf<Symbol>(path) for every parameter and state of Model, and f.instances(path) for how many
+// instances a stack has; f.enter(path, instance) and f.leave() around each.
+template <class Model, class F> void visit(F& f, const std::string& prefix = "") {
   boost::hana::for_each(boost::hana::accessors<Model>(), [&](auto pair) {
     auto name = boost::hana::first(pair);
     using member = std::remove_cvref_t<decltype(boost::hana::second(pair)(std::declval<const Model&>()))>;
     std::string path = detail::joined_text(prefix, boost::hana::to<char const*>(name));
     if constexpr (std::is_same_v<member, absent>) {
     } else if constexpr (leaf_type<member>) {
-      static_assert(detail::ends_with(leaf_of<member>::name(), decltype(name){}),
-                    "flame: a member's name and the name in its param<Place, \"name\", ...> must be the same");
+      static_assert(
+          detail::ends_with(leaf_of<member>::name(), decltype(name){}),
+          "flame: a member's name and the name in its param<Place, \"name\", ...> must be the same");
       f.template leaf<member>(path);
     } else if constexpr (detail::stack_type<member>) {
-      static_assert(detail::ends_with(member::path_type::name, decltype(name){}),
-                    "flame: a member's name and the name in its stack<in<Place, \"name\">, ...> must be the same");
+      static_assert(
+          detail::ends_with(member::path_type::name, decltype(name){}),
+          "flame: a member's name and the name in its stack<in<Place, \"name\">, ...> must be the same");
       int n = f.instances(path);
       for (int i = 0; i < n; ++i) {
         f.enter(path, i);

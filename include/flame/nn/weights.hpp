@@ -17,8 +17,9 @@ struct stack_count {
 };
 inline stack_count instances_of(std::string path, i64 count) { return {std::move(path), count}; }
 
-// Which members are adapted, of those that the model's adapters<...> name: by full path, with the numbers of instances.
-// The last that matches a member counts; a member that none matches has rank 0, which costs nothing.
+// Which members are adapted, of those that the model's adapters<...> name: by full path, with the numbers of
+// instances. The last that matches a member counts; a member that none matches has rank 0, which costs
+// nothing.
 struct lora {
   std::string path = "*";
   i64 rank = 8;
@@ -27,9 +28,9 @@ struct lora {
 
 // One parameter or state of one instance.
 struct weight {
-  std::string path;          // its key in a checkpoint
-  std::string leaf_name;     // without the numbers of instances: how a traced function knows it
-  const leaf_info* leaf;     // as the block that holds it is traced
+  std::string path;           // its key in a checkpoint
+  std::string leaf_name;      // without the numbers of instances: how a traced function knows it
+  const leaf_info* leaf;      // as the block that holds it is traced
   std::vector<int> instance;  // of each stack around it
   std::vector<i64> extents;
   std::vector<text> axis_names;
@@ -48,8 +49,7 @@ struct weight {
 };
 
 // Whether a pattern of paths chooses a weight.
-template <class Select>
-[[nodiscard]] bool chosen(const weight& w) {
+template <class Select> [[nodiscard]] bool chosen(const weight& w) {
   return Select::has(text(w.path.c_str()), text(w.leaf_name.c_str()));
 }
 
@@ -86,8 +86,7 @@ struct layout_visitor {
   std::vector<prefix> prefixes = {{}};
   std::vector<char> used = std::vector<char>(layout.given.adapted.size(), 0);
 
-  template <class Symbol>
-  void leaf(const std::string& path) {
+  template <class Symbol> void leaf(const std::string& path) {
     weight w;
     w.path = path;
     w.leaf_name = leaf_name(path);
@@ -113,12 +112,14 @@ struct layout_visitor {
   int instances(const std::string& path) {
     for (const stack_count& c : layout.given.stacks)
       if (c.path == path || c.path == leaf_name(path)) {
-        if (c.count < 0) throw error("flame::init: the stack " + path + " cannot have " + std::to_string(c.count) + " instances");
+        if (c.count < 0)
+          throw error("flame::init: the stack " + path + " cannot have " + std::to_string(c.count) +
+                      " instances");
         layout.stacks.push_back({leaf_name(path), instance, static_cast<int>(c.count)});
         return static_cast<int>(c.count);
       }
-    throw error("flame::init: the number of instances of the stack " + path + " is not given; add instances_of(\"" + path +
-                "\", n)");
+    throw error("flame::init: the number of instances of the stack " + path +
+                " is not given; add instances_of(\"" + path + "\", n)");
   }
   void enter(const std::string& path, int i) {
     prefixes.push_back({path + "." + std::to_string(i), leaf_name(path)});
@@ -134,7 +135,8 @@ struct layout_visitor {
     auto part = [](const weight& w) { return !w.is_parameter() ? 2 : w.rank >= 0 ? 1 : 0; };
     for (int p = 0; p < 3; ++p)
       for (weight& w : layout.weights)
-        if (part(w) == p) w.offset = layout.size, layout.size += (w.elements() + 15) / 16 * 16;  // 64 bytes in f32
+        if (part(w) == p)
+          w.offset = layout.size, layout.size += (w.elements() + 15) / 16 * 16;  // 64 bytes in f32
     for (std::size_t i = 0; i < used.size(); ++i)
       if (!used[i])
         throw error("flame::init: lora{.path = \"" + layout.given.adapted[i].path +
@@ -150,7 +152,9 @@ struct layout_visitor {
     for (std::size_t i = 0; i < used.size(); ++i) {
       const lora& l = layout.given.adapted[i];
       if (!matches(text(l.path.c_str()), text(member.c_str()))) continue;
-      if (l.rank < 0) throw error("flame::init: lora{.path = \"" + l.path + "\"}: rank is " + std::to_string(l.rank) + ", expected 0 or more");
+      if (l.rank < 0)
+        throw error("flame::init: lora{.path = \"" + l.path + "\"}: rank is " + std::to_string(l.rank) +
+                    ", expected 0 or more");
       found = &l, used[i] = 1;
     }
     return found;
@@ -169,10 +173,9 @@ struct layout_visitor {
 
 }  // namespace detail
 
-// The weights of some model in Element on a backend, whatever the model: what training and files work on. Copies share
-// the values.
-template <class Backend, class Element>
-class model_weights {
+// The weights of some model in Element on a backend, whatever the model: what training and files work on.
+// Copies share the values.
+template <class Backend, class Element> class model_weights {
  public:
   using backend = Backend;
   using element_type = Element;
@@ -201,8 +204,7 @@ class model_weights {
     return false;
   }
   // The number of parameters, states not counted.
-  template <class Select = all_parameters>
-  [[nodiscard]] i64 parameter_count() const {
+  template <class Select = all_parameters> [[nodiscard]] i64 parameter_count() const {
     i64 n = 0;
     for (const weight& w : weights())
       if (w.is_parameter() && chosen<Select>(w)) n += w.elements();
@@ -227,7 +229,8 @@ class model_weights {
     }
     for (const weight& w : weights())
       if (w.leaf_name == name) at(w.instance)->one = view(w, flat), found = true;
-    if (!found) throw error("flame::model: the function takes a parameter " + name + " that the model does not have");
+    if (!found)
+      throw error("flame::model: the function takes a parameter " + name + " that the model does not have");
     return v;
   }
   [[nodiscard]] tensor_view view(const weight& w, Element* flat) const {

@@ -5,8 +5,8 @@
 
 namespace flame {
 
-// Linear from 0 to `peak` over `warmup` steps, then half a cosine down to `last` at step `total` (Loshchilov and Hutter
-// 2017). Steps count from 1.
+// Linear from 0 to `peak` over `warmup` steps, then half a cosine down to `last` at step `total` (Loshchilov
+// and Hutter 2017). Steps count from 1.
 struct cosine_schedule {
   double peak = 1e-3;
   long long total = 1000, warmup = 0;

@@ -1,5 +1,6 @@
-// The engine of training steps: loss, gradients, clipping, optimizer and moving average planned as one program. It knows
-// neither the model nor the loss but as functions and tables, so that a program with many losses compiles it once.
+// The engine of training steps: loss, gradients, clipping, optimizer and moving average planned as one
+// program. It knows neither the model nor the loss but as functions and tables, so that a program with many
+// losses compiles it once.
 #pragma once
 #include <flame/nn/weights.hpp>
 #include <flame/optim/optimizer.hpp>
@@ -26,15 +27,18 @@ struct step_functions {
   const function_info* clip = nullptr;
 };
 
-template <class Backend, class Element>
-class step_engine {
+template <class Backend, class Element> class step_engine {
  public:
   using weights_type = model_weights<Backend, Element>;
   using scalar = basic_tensor<Backend, Element>;
   using selector = bool (*)(const weight&);
 
   step_engine(const weights_type& w, selector selected, int moments, int numbers, const step_options& options)
-      : weights_(w), selected_(selected), options_(options), number_count_(numbers), loss_(std::vector<i64>{}) {
+      : weights_(w),
+        selected_(selected),
+        options_(options),
+        number_count_(numbers),
+        loss_(std::vector<i64>{}) {
     find_runs();
     gradient_.assign(static_cast<std::size_t>(trained_), Element(0));
     moments_.assign(static_cast<std::size_t>(moments), gradient_);
@@ -48,7 +52,8 @@ class step_engine {
   }
 
   // One step. numbers: the optimizer's.
-  const scalar& run(const step_functions& f, std::span<const tensor_view> batch, std::span<const double> numbers) {
+  const scalar& run(const step_functions& f, std::span<const tensor_view> batch,
+                    std::span<const double> numbers) {
     entry& e = find_or_make(f, batch);
     std::size_t n = 0;
     for (double x : numbers) numbers_[n++] = static_cast<Element>(x);
@@ -91,7 +96,8 @@ class step_engine {
   // The weights with the moving average where they are trained.
   [[nodiscard]] typename weights_type::flat_tensor averaged() const {
     auto flat = weights_.flat().clone();
-    for (const run_of_weights& r : runs_) std::copy_n(average_.data() + r.gradients, r.count, flat.data() + r.weights);
+    for (const run_of_weights& r : runs_)
+      std::copy_n(average_.data() + r.gradients, r.count, flat.data() + r.weights);
     return flat;
   }
 
@@ -121,8 +127,7 @@ class step_engine {
     if (trained_ == 0)
       throw error("flame::train_step: no parameter is trained; the patterns match none that the model has");
   }
-  template <class F>
-  void each_run(F&& f) {
+  template <class F> void each_run(F&& f) {
     for (const run_of_weights& r : runs_) f(r, weights_.flat().data() + r.weights);
   }
   // Where the gradient of the weight at an offset lies; 0 for a weight without elements.
@@ -137,7 +142,8 @@ class step_engine {
     for (const tensor_view& v : batch)
       for (int i = 0; i < v.rank; ++i) shapes_.push_back(v.extents[i]), shapes_.push_back(v.strides[i]);
     for (last_ = 0; last_ < entries_.size(); ++last_)
-      if (entries_[last_]->gradient == f.gradient && entries_[last_]->shapes == shapes_) return *entries_[last_];
+      if (entries_[last_]->gradient == f.gradient && entries_[last_]->shapes == shapes_)
+        return *entries_[last_];
     entries_.push_back(make(f, batch));
     return *entries_.back();
   }
@@ -157,17 +163,19 @@ class step_engine {
     return p;
   }
 
-  // The tensors of a leaf as parts of a buffer; offset: by place in the weights, negative where there is none.
-  template <class Offset>
-  placed place_leaf(const leaf_info* leaf, int buffer, Offset offset) const {
+  // The tensors of a leaf as parts of a buffer; offset: by place in the weights, negative where there is
+  // none.
+  template <class Offset> placed place_leaf(const leaf_info* leaf, int buffer, Offset offset) const {
     return place_value(weights_.bind(leaf, weights_.flat().data()), leaf->type, 0, buffer, offset);
   }
   template <class Offset>
-  placed place_value(const bound_value& v, const tensor_type& t, int skipped, int buffer, Offset offset) const {
+  placed place_value(const bound_value& v, const tensor_type& t, int skipped, int buffer,
+                     Offset offset) const {
     placed p;
     if (v.stacked) {
       p.stacked = true;
-      for (const bound_value& i : v.instances) p.instances.push(place_value(i, t, skipped + 1, buffer, offset));
+      for (const bound_value& i : v.instances)
+        p.instances.push(place_value(i, t, skipped + 1, buffer, offset));
       return p;
     }
     const i64 at = offset(static_cast<Element*>(v.one.data) - weights_.flat().data());
@@ -186,7 +194,8 @@ class step_engine {
     planner plan(p);
     const i64 size = static_cast<i64>(sizeof(Element));
     // In the order of the pointers in `run`.
-    const int weights = plan.external(weights_.flat().size() * size), gradients = plan.external(trained_ * size);
+    const int weights = plan.external(weights_.flat().size() * size),
+              gradients = plan.external(trained_ * size);
     const int average = plan.external(static_cast<i64>(average_.size()) * size);
     const int numbers = plan.external(static_cast<i64>(numbers_.size()) * size), loss = plan.external(size);
     list<int> moments;
@@ -214,7 +223,8 @@ class step_engine {
       if (f.in.has(i)) targets[k++] = place_leaf(f.loss->leaves[i], gradients, at_gradients);
     list<placed> results = plan.call(*f.gradient, operands, targets, nullptr);
     for (int i = 0; i < f.gradient->state_count; ++i)
-      plan.deliver(results[f.gradient->first_state + i], place_leaf(f.gradient->states[i], weights, at_weights));
+      plan.deliver(results[f.gradient->first_state + i],
+                   place_leaf(f.gradient->states[i], weights, at_weights));
 
     placed factor = number_at(numbers, number_count_);
     if (options_.clip_norm > 0) {
@@ -244,7 +254,8 @@ class step_engine {
     drop_dead(p, needed);
     order_for_memory(p);
     place_buffers(p);
-    return std::make_unique<entry>(entry{f.gradient, shapes_, host_code::executable(static_cast<program&&>(p))});
+    return std::make_unique<entry>(
+        entry{f.gradient, shapes_, host_code::executable(static_cast<program&&>(p))});
   }
 
   weights_type weights_;

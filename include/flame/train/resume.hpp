@@ -1,4 +1,5 @@
-// A training's whole state in one file: weights, the optimizer's moments, the moving average, the number of steps.
+// A training's whole state in one file: weights, the optimizer's moments, the moving average, the number of
+// steps.
 #pragma once
 #include <flame/io/checkpoint.hpp>
 #include <flame/train/step.hpp>
@@ -9,10 +10,9 @@ namespace flame {
 
 namespace detail {
 
-// f(name, weight, values) for every tensor of the state: the weights under their paths, the rest behind "moment.0.",
-// "moment.1.", "average.".
-template <class Trainer, class F>
-void each_tensor(Trainer& t, F&& f) {
+// f(name, weight, values) for every tensor of the state: the weights under their paths, the rest behind
+// "moment.0.", "moment.1.", "average.".
+template <class Trainer, class F> void each_tensor(Trainer& t, F&& f) {
   auto& engine = t.engine();
   for (const weight& w : t.weights().weights()) {
     if (w.is_idle()) continue;
@@ -26,17 +26,19 @@ void each_tensor(Trainer& t, F&& f) {
 
 }  // namespace detail
 
-// Writes the state of a trainer, atomically. What depends on the number of steps alone (random keys, schedules, the order
-// of the data) is the caller's to derive from it: a training that is resumed gives the bits of one that never stopped.
+// Writes the state of a trainer, atomically. What depends on the number of steps alone (random keys,
+// schedules, the order of the data) is the caller's to derive from it: a training that is resumed gives the
+// bits of one that never stopped.
 template <class Model, class Loss, class Optimizer, class Select>
 void save_training(const std::string& path, trainer<Model, Loss, Optimizer, Select>& t) {
   detail::checkpoint_writer writer;
-  detail::each_tensor(t, [&](const std::string& name, const weight& w, auto values) { writer.add(name, w, values); });
+  detail::each_tensor(
+      t, [&](const std::string& name, const weight& w, auto values) { writer.add(name, w, values); });
   writer.write(path, {{"steps", std::to_string(t.steps())}});
 }
 
-// Reads what save_training wrote, into a trainer of the same model, optimizer and selection. Throws flame::error where the
-// file does not fit; the trainer is unchanged then.
+// Reads what save_training wrote, into a trainer of the same model, optimizer and selection. Throws
+// flame::error where the file does not fit; the trainer is unchanged then.
 template <class Model, class Loss, class Optimizer, class Select>
 void load_training(const std::string& path, trainer<Model, Loss, Optimizer, Select>& t) {
   detail::checkpoint_reader reader(path);
@@ -47,7 +49,8 @@ void load_training(const std::string& path, trainer<Model, Loss, Optimizer, Sele
   if (entry != reader.metadata().end())
     std::from_chars(entry->second.data(), entry->second.data() + entry->second.size(), steps);
   if (steps < 0) reader.refuse("its metadata do not say after how many steps it was written");
-  detail::each_tensor(t, [&](const std::string& name, const weight& w, auto values) { reader.read(name, w, values); });
+  detail::each_tensor(
+      t, [&](const std::string& name, const weight& w, auto values) { reader.read(name, w, values); });
   t.set_steps(steps);
 }
 

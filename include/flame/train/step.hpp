@@ -1,5 +1,5 @@
-// A training step: forward, backward, clipping, optimizer and moving average as one program, with no allocation after
-// the first call.
+// A training step: forward, backward, clipping, optimizer and moving average as one program, with no
+// allocation after the first call.
 #pragma once
 #include <flame/nn/forward.hpp>
 #include <flame/optim/update.hpp>
@@ -9,8 +9,7 @@
 namespace flame {
 
 // Made by train_step. Called with a batch it does one step.
-template <class Model, class Loss, class Optimizer, class Select>
-class trainer {
+template <class Model, class Loss, class Optimizer, class Select> class trainer {
  public:
   using element = typename Model::element_type;
   using backend = typename Model::backend;
@@ -19,34 +18,40 @@ class trainer {
                 "flame::train_step(model, ...): the weights must be f32 or f64");
 
   trainer(const Model& m, const Optimizer& o, const step_options& options)
-      : model_(m), optimizer_(o), options_(options),
+      : model_(m),
+        optimizer_(o),
+        options_(options),
         engine_(m, &selected, Optimizer::moments, Optimizer::number_count, options) {}
 
   // The loss before the update, in a tensor that is the trainer's: the next step writes the next loss there.
-  template <class... T>
-  scalar operator()(const T&... batch) {
+  template <class... T> scalar operator()(const T&... batch) {
     using net = typename Model::template traced<true>;
     using on_net = detail::on_model<net, Loss>;
     ++step_;
     if constexpr (detail::takes_key<net, Loss, typename T::held_shape...>) {
       key_ = key(fold(options_.seed, static_cast<u64>(step_)));
-      return run<on_net, typename T::held_shape..., shape<key>>(std::array{batch.view()..., scalar_view(key_)});
+      return run<on_net, typename T::held_shape..., shape<key>>(
+          std::array{batch.view()..., scalar_view(key_)});
     } else {
       return run<on_net, typename T::held_shape...>(std::array{batch.view()...});
     }
   }
 
-  Optimizer& optimizer() { return optimizer_; }  // its numbers may change between steps: a learning rate's schedule
+  // Its settings may change between steps: a learning rate's schedule.
+  Optimizer& optimizer() { return optimizer_; }
   [[nodiscard]] i64 steps() const { return step_; }
   void set_steps(i64 n) { step_ = n; }
   [[nodiscard]] const Model& weights() const { return model_; }
   // A copy of the model with the moving average where it is trained.
   [[nodiscard]] Model averaged() const {
-    if (options_.ema <= 0) throw error("flame::train_step: averaged() needs a moving average; set .ema in its options");
+    if (options_.ema <= 0)
+      throw error("flame::train_step: averaged() needs a moving average; set .ema in its options");
     return model_.with(engine_.averaged());
   }
   // The gradient of one trained parameter, as the last step computed it, before clipping.
-  [[nodiscard]] std::span<const element> gradient(const std::string& path) const { return engine_.gradient(path); }
+  [[nodiscard]] std::span<const element> gradient(const std::string& path) const {
+    return engine_.gradient(path);
+  }
   // The norm of all gradients of the last step, before clipping.
   [[nodiscard]] double gradient_norm() const {
     double sum = 0;
@@ -65,16 +70,16 @@ class trainer {
  private:
   static bool selected(const weight& w) { return w.is_parameter() && chosen<Select>(w); }
 
-  template <class Fn, class... Shapes, std::size_t N>
-  scalar run(const std::array<tensor_view, N>& batch) {
+  template <class Fn, class... Shapes, std::size_t N> scalar run(const std::array<tensor_view, N>& batch) {
     constexpr const function_info* f = function_of<Fn, Shapes...>;
-    static_assert(f->outputs[0].rank == 0 && is_floating(f->outputs[0].element),
-                  "flame::train_step(model, loss, ...): the loss must give a scalar of floating type (first)");
+    static_assert(
+        f->outputs[0].rank == 0 && is_floating(f->outputs[0].element),
+        "flame::train_step(model, loss, ...): the loss must give a scalar of floating type (first)");
     constexpr mask in = detail::select_parameters<f, Select>();
     using updates = detail::updates_of<Optimizer, element>;
     const detail::step_functions functions{
-        f, gradient_of<f, in>, in, options_.ema > 0 ? updates::template value<true> : updates::template value<false>,
-        updates::clip};
+        f, gradient_of<f, in>, in,
+        options_.ema > 0 ? updates::template value<true> : updates::template value<false>, updates::clip};
     return engine_.run(functions, batch, optimizer_.numbers(step_));
   }
 
@@ -86,11 +91,13 @@ class trainer {
   key key_;
 };
 
-// train_step(model, loss, adamw{.lr = 1e-3}, {.ema = 0.999}): loss is a lambda without captures that takes the model, the
-// batch's tensors and, if it wants, a random key, and gives a scalar. Select says which parameters are trained: the others
-// get no gradient. A trained parameter that the loss does not read has gradient 0.
+// train_step(model, loss, adamw{.lr = 1e-3}, {.ema = 0.999}): loss is a lambda without captures that takes
+// the model, the batch's tensors and, if it wants, a random key, and gives a scalar. Select says which
+// parameters are trained: the others get no gradient. A trained parameter that the loss does not read has
+// gradient 0.
 template <class Select = all_parameters, class Model, class Loss, class Optimizer>
-trainer<Model, Loss, Optimizer, Select> train_step(const Model& m, Loss, const Optimizer& o, const step_options& options = {}) {
+trainer<Model, Loss, Optimizer, Select> train_step(const Model& m, Loss, const Optimizer& o,
+                                                   const step_options& options = {}) {
   return trainer<Model, Loss, Optimizer, Select>(m, o, options);
 }
 
