@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <flame/graph/check.hpp>
+#include <string>
 #include <string_view>
 
 #include "support.hpp"

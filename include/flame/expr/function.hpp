@@ -72,7 +72,7 @@ struct trace {
       d.states.push(a.state);
       g.outputs.push(g.as_type(a.value, a.state->type));
     }
-    const detail::needed_nodes used = walk(g, g.outputs);
+    const detail::needed_nodes used = find_needed(g, g.outputs);
     for (int n = 0; n < g.size(); ++n)
       if (used.needed[n] && g.is(n, op::leaf) && !d.operands.has(g[n].leaf)) parameters.push(g[n].leaf);
     for (const leaf_info* s : d.states)

@@ -26,7 +26,7 @@ struct needed_nodes {
   list<u8> needed;
   list<int> order;
 };
-[[nodiscard]] constexpr needed_nodes walk(const graph& g, array_view<int> outputs,
+[[nodiscard]] constexpr needed_nodes find_needed(const graph& g, array_view<int> outputs,
                                           array_view<const leaf_info*> as_leaf = {}) {
   enum : u8 { unseen, done, open };
   needed_nodes w;
@@ -59,7 +59,7 @@ struct needed_nodes {
 
 // The nodes that the outputs need, in canonical order: leaves by their ids, then operands before users.
 [[nodiscard]] constexpr list<int> canonical_order(const graph& g) {
-  const detail::needed_nodes w = detail::walk(g, g.outputs);
+  const detail::needed_nodes w = detail::find_needed(g, g.outputs);
   list<int> order;
   for (int n = 0; n < g.size(); ++n)
     if (w.needed[n] && g.is(n, op::leaf)) order.push(n);
@@ -132,7 +132,7 @@ struct packer {
 [[nodiscard]] constexpr encoded encode(const graph& g, array_view<int> outputs, array_view<const leaf_info*> operands,
                                        array_view<const leaf_info*> as_leaf = {}) {
   encoded e;
-  const detail::needed_nodes w = detail::walk(g, outputs, as_leaf);
+  const detail::needed_nodes w = detail::find_needed(g, outputs, as_leaf);
   detail::numbering<leaf_info> leaves;
   detail::numbering<axis_info> axes;
   detail::numbering<function_info> functions;
