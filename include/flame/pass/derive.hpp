@@ -156,18 +156,18 @@ struct derive {
     r.forward.state_count = F->state_count, r.forward.first_state = F->first_state;
     for (int i = 0; i < F->state_count; ++i) r.forward.states[i] = F->states[i];
 
-    list<const leaf_info*> operands = source::cotangents(), as_leaf;
+    list<const leaf_info*> taken = source::cotangents(), as_leaf;
     for (int i = 0; i < F->leaf_count; ++i)
-      if (!Carried.has(i)) operands.push(F->leaves[i]);
+      if (!Carried.has(i)) taken.push(F->leaves[i]);
     list<leaf_info> leaves;  // in place of those of `residual`, whose types come from this evaluation
     leaves.resize(kept.size());
     as_leaf.resize(g.size(), nullptr);
     for (int i = 0; i < kept.size(); ++i) {
       leaves[i] = residual_leaf(i, g.type(kept[i]));
-      operands.push(&leaves[i]);
+      taken.push(&leaves[i]);
       as_leaf[kept[i]] = &leaves[i];
     }
-    r.backward.set(encode(g, {g.outputs.items + F->output_count, In.count()}, operands, as_leaf));
+    r.backward.set(encode(g, {g.outputs.items + F->output_count, In.count()}, taken, as_leaf));
     return r;
   }
   struct ample_split {
