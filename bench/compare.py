@@ -44,7 +44,7 @@ def main(build):
     folder.mkdir(exist_ok=True)
     stem = folder / f"host-{datetime.date.today()}"
     stem.with_suffix(".md").write_text(text)
-    stem.with_suffix(".json").write_text(json.dumps({"head": head, "rows": rows}, indent=1))
+    stem.with_suffix(".json").write_text(json.dumps({"head": head, "rows": rows}, indent=1) + "\n")
     print(text)
 
 
