@@ -149,7 +149,8 @@ void convolution(i64 batch, i64 side, i64 in, i64 out, i64 kernel, i64 stride) {
   if (selected("conv_data" + name))
     report("conv_data" + name, flops, [&] { host_kernels::conv_data(c, dy.data(), w.data(), dx.data()); });
   if (selected("conv_weight" + name))
-    report("conv_weight" + name, flops, [&] { host_kernels::conv_weight(c, x.data(), dy.data(), dw.data()); });
+    report("conv_weight" + name, flops,
+           [&] { host_kernels::conv_weight(c, x.data(), dy.data(), dw.data()); });
 }
 
 void pooling(i64 batch, i64 side, i64 channels) {

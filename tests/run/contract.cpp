@@ -227,8 +227,8 @@ TEST_CASE("what does not fit is refused") {
                        error);
   contraction c;
   c.element = dtype::int32;
-  CHECK_THROWS_WITH_AS(host_kernels::contract(c), "contract: the operands are i32, expected f32, f64, bf16 or f16",
-                       error);
+  CHECK_THROWS_WITH_AS(host_kernels::contract(c),
+                       "contract: the operands are i32, expected f32, f64, bf16 or f16", error);
   c.element = dtype::f32;
   c.m_rank = 17;
   CHECK_THROWS_AS(host_kernels::contract(c), error);

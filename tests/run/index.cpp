@@ -187,16 +187,20 @@ TEST_CASE("an index outside of the axis is refused, with its value") {
   indexing x;
   x.from = table, x.index = index, x.out = out, x.extent = 3, x.stride = 1;
   x.rank = 1, x.extents[0] = 2, x.index_strides[0] = 1, x.out_strides[0] = 1;
-  CHECK_THROWS_WITH_AS(host_kernels::gather(x), "gather: index 3 is out of range, the axis has extent 3", error);
+  CHECK_THROWS_WITH_AS(host_kernels::gather(x), "gather: index 3 is out of range, the axis has extent 3",
+                       error);
   CHECK(out[0] == 7);
   index[1] = -1;
-  CHECK_THROWS_WITH_AS(host_kernels::gather(x), "gather: index -1 is out of range, the axis has extent 3", error);
-  x.from_strides[0] = 1, x.out_strides[0] = 0;
-  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: index -1 is out of range, the axis has extent 3",
+  CHECK_THROWS_WITH_AS(host_kernels::gather(x), "gather: index -1 is out of range, the axis has extent 3",
                        error);
+  x.from_strides[0] = 1, x.out_strides[0] = 0;
+  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x),
+                       "scatter_add: index -1 is out of range, the axis has extent 3", error);
   index[1] = 2;
   x.element = dtype::boolean;
-  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: the values are bool, expected numbers", error);
+  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: the values are bool, expected numbers",
+                       error);
   x.element = dtype::f32, x.index_element = dtype::f32;
-  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: the index is f32, expected i32, i64 or u8", error);
+  CHECK_THROWS_WITH_AS(host_kernels::scatter_add(x), "scatter_add: the index is f32, expected i32, i64 or u8",
+                       error);
 }

@@ -106,7 +106,7 @@ struct correlation {
   }
   // Rows of results that make a task: worth starting, and with a window that the second cache holds.
   [[nodiscard]] i64 rows_of_task() const {
-    const i64 task_work = 1 << 20, window = 256 * 1024 / type->sum_size;
+    const i64 task_work = 1 << 22, window = 256 * 1024 / type->sum_size;
     const i64 work = columns * depth() * result_group * groups;
     const i64 most = std::max<i64>(std::min(task_work / work, window / (step_h * source.pitch())), 1);
     return even_part(rows, most, 1);

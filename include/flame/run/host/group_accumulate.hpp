@@ -19,19 +19,20 @@ inline constexpr i64 longest_period = 1024;
   return columns * rows <= longest_period ? columns * rows : columns;
 }
 
-template <class F> void accumulate_loop(const step& s, const tile& t) {
+template <class F, template <class> class Source = one_array>
+void accumulate_loop(const step& s, const tile& t) {
   using T = typename F::element;
   using V = vec<T>;
   constexpr i64 w = lane_count<V>;
-  const T* x = t.at<T>(s.a);
+  Source<V> x(s, t);
   T* sum = static_cast<T*>(t.sums[s.reduction]);
   i64 period = t.periods[s.reduction], n = t.count, whole = n / period;
-  auto down = [&](auto count, i64 j)
-      __attribute__((always_inline)) {  // `count` vectors at j, in all whole periods
+  // `count` vectors at j, in all whole periods
+  auto down = [&](auto count, i64 j) __attribute__((always_inline)) {
     constexpr int k = decltype(count)::value;
     typename F::template running<V> v[k];
     for (i64 p = 0; p < whole; ++p)
-      for (int i = 0; i < k; ++i) v[i].add(load<V>(x + p * period + j + i * w));
+      for (int i = 0; i < k; ++i) x.add_to(v[i], p * period + j + i * w);
     for (int i = 0; i < k; ++i) store(sum + j + i * w, F::combine(load<V>(sum + j + i * w), v[i].value()));
   };
   i64 j = 0;
@@ -39,15 +40,15 @@ template <class F> void accumulate_loop(const step& s, const tile& t) {
     for (; j + 4 * w <= period; j += 4 * w) down(std::integral_constant<int, 4>{}, j);
     for (; j + w <= period; j += w) down(std::integral_constant<int, 1>{}, j);
     for (; j < period; ++j) {
-      T v = x[j];
-      for (i64 p = 1; p < whole; ++p) v = F::combine(v, x[p * period + j]);
+      T v = x.number(j);
+      for (i64 p = 1; p < whole; ++p) v = F::combine(v, x.number(p * period + j));
       sum[j] = F::combine(sum[j], v);
     }
   }
-  x += whole * period;
+  Source<V> rest = x.from(whole * period);
   n -= whole * period;
-  for (j = 0; j + w <= n; j += w) store(sum + j, F::combine(load<V>(sum + j), load<V>(x + j)));
-  for (; j < n; ++j) sum[j] = F::combine(sum[j], x[j]);
+  for (j = 0; j + w <= n; j += w) store(sum + j, F::combine(load<V>(sum + j), rest.at(j)));
+  for (; j < n; ++j) sum[j] = F::combine(sum[j], rest.number(j));
 }
 
 template <class T> void accumulate_argmax_loop(const step& s, const tile& t) {
@@ -61,7 +62,7 @@ template <class T> void accumulate_total_argmax_loop(const step& s, const tile& 
   if (t.count == 0) return;
   const T* x = t.at<T>(s.a);
   T largest;
-  reduce_rows<max_of<T>>(x, 1, t.count, &largest);
+  reduce_rows<max_of<T>>(one_array<vec<T>>(x), 1, t.count, &largest);
   i64 i = find(x, t.count, largest);
   static_cast<best<T>*>(t.sums[s.reduction])
       ->take(largest, (t.row + i / t.columns) * t.inner + t.column + i % t.columns);
@@ -173,6 +174,17 @@ template <class T> [[nodiscard]] inline reduction_loops argmax_loops(reduce_mode
   if (mode == reduce_mode::column) return {accumulate_argmax_loop<T>, argmax_code<T>()};
   return {of_rows ? total_of_rows<accumulate_total_argmax_loop<T>> : accumulate_total_argmax_loop<T>,
           argmax_code<T>()};
+}
+
+// Of the sum of products of two full values.
+template <class T> [[nodiscard]] inline reduction_loops product_sum_of(reduce_mode mode) {
+  if (mode == reduce_mode::row) return {row_reduce_loop<sum_of<T>, product>, {}};
+  return {accumulate_loop<sum_of<T>, product>, code_of<sum_of<T>>()};
+}
+[[nodiscard]] inline reduction_loops product_sum_for(lane l, reduce_mode mode) {
+  if (l == lane::f32) return product_sum_of<float>(mode);
+  if (l == lane::f64) return product_sum_of<double>(mode);
+  return {};
 }
 
 // of_rows: the total of a row value.

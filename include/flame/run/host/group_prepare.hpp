@@ -59,6 +59,7 @@ struct builder {
   list<int> expanded[2] = {};  // of each value: itself at level row, full
   list<int> value_of = {};     // of each instruction
   list<stored> stores = {};
+  list<int> uses = {};  // of each instruction: how many others read it
   int at_instruction = 0;
   int cost = 1;  // of its operation
 
@@ -163,16 +164,31 @@ struct builder {
     return emit(s, type, of(index).at);
   }
 
+  // The step that makes the value, if it multiplies two full floating values; else -1.
+  [[nodiscard]] int product_of(int v) const {
+    int m = maker[v];
+    bool multiplies = m >= 0 && (code[m].loop == binary_for(op::mul, lane::f32, form::many, form::many) ||
+                                 code[m].loop == binary_for(op::mul, lane::f64, form::many, form::many));
+    return multiplies && of(v).at == level::full ? m : -1;
+  }
+
   int reduce(const instruction& i, op o) {
     if (i.reduce == reduce_mode::none) refuse("a reduction without a mode");
     int x = operand_not_reduced(i.a);
     bool of_rows = i.reduce == reduce_mode::total && g.body[i.a].at == level::row;
     x = expand(x, of_rows ? level::row : level::full);
     lane type = of(x).type, result = o == op::argmax ? lane::i32 : type;
-    reduction_loops loops = reduction_for(o, type, i.reduce, of_rows);
     step s;
+    reduction_loops loops;
+    if (int m = o == op::sum && uses[i.a] == 1 ? product_of(x) : -1; m >= 0) {
+      loops = product_sum_for(type, i.reduce);
+      s.a = code[m].a, s.b = code[m].b;
+      waits[m] = true;  // for ever
+    } else {
+      loops = reduction_for(o, type, i.reduce, of_rows);
+      s.a = x;
+    }
     s.loop = loops.loop;
-    s.a = x;
     if (i.reduce == reduce_mode::row) {
       p.whole_rows = true;
       return emit(s, result, level::row);
@@ -400,6 +416,14 @@ struct builder {
 
   void build() {
     p.slots = g.slots;
+    uses.resize(g.body.size(), 0);
+    auto use = [&](int v) {
+      if (v >= 0 && v < uses.size()) ++uses[v];
+    };
+    for (const instruction& i : g.body) {
+      if (i.code < op_count) use(i.a), use(i.c);
+      if (i.code != code_load) use(i.b);
+    }
     for (; at_instruction < g.body.size(); ++at_instruction) value_of.push(compute(g.body[at_instruction]));
     list<stored> tiled;
     for (const stored& o : stores) {

@@ -93,30 +93,61 @@ struct all_of {
 
 // ---- Rows ----
 
+// What is reduced: an array, or the products of two, which then need no register.
+template <any_vector V> struct one_array {
+  using T = element_of<V>;
+  const T* x;
+  FLAME_INLINE one_array(const step& s, const tile& t) : x(t.at<T>(s.a)) {}
+  FLAME_INLINE explicit one_array(const T* from) : x(from) {}
+  FLAME_INLINE one_array from(i64 i) const { return one_array(x + i); }
+  FLAME_INLINE T number(i64 i) const { return x[i]; }
+  FLAME_INLINE V at(i64 i) const { return load<V>(x + i); }
+  FLAME_INLINE V first(int n, V rest) const { return load_first(x, n, rest); }
+  template <class Running> FLAME_INLINE void add_to(Running& sum, i64 i) const { sum.add(at(i)); }
+};
+template <any_vector V> struct product {
+  using T = element_of<V>;
+  const T *x, *y;
+  FLAME_INLINE product(const step& s, const tile& t) : x(t.at<T>(s.a)), y(t.at<T>(s.b)) {}
+  FLAME_INLINE product(const T* a, const T* b) : x(a), y(b) {}
+  FLAME_INLINE product from(i64 i) const { return product(x + i, y + i); }
+  FLAME_INLINE T number(i64 i) const { return x[i] * y[i]; }
+  FLAME_INLINE V at(i64 i) const { return load<V>(x + i) * load<V>(y + i); }
+  FLAME_INLINE V first(int n, V rest) const {
+    V v = load_first(x, n, V{}) * load_first(y, n, V{});
+    return select(lane_index<signed_of<V>>() < splat<signed_of<V>>(static_cast<element_of<signed_of<V>>>(n)),
+                  v, rest);
+  }
+  template <class Running> FLAME_INLINE void add_to(Running& sum, i64 i) const {
+    sum.so_far = simd::fma(load<V>(x + i), load<V>(y + i), sum.so_far);
+  }
+};
+
 // Whole vectors of n numbers, in four sums.
-template <class F, any_vector V> FLAME_INLINE auto sum_vectors(const element_of<V>* x, i64 n) {
+template <class F, any_vector V, class Source> FLAME_INLINE auto sum_vectors(const Source& x, i64 n) {
   constexpr i64 w = lane_count<V>;
   typename F::template running<V> a, b, c, d;
   i64 i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
-    a.add(load<V>(x + i));
-    b.add(load<V>(x + i + w));
-    c.add(load<V>(x + i + 2 * w));
-    d.add(load<V>(x + i + 3 * w));
+    x.add_to(a, i);
+    x.add_to(b, i + w);
+    x.add_to(c, i + 2 * w);
+    x.add_to(d, i + 3 * w);
   }
   a.add(b), c.add(d), a.add(c);
-  for (; i + w <= n; i += w) a.add(load<V>(x + i));
+  for (; i + w <= n; i += w) x.add_to(a, i);
   return a;
 }
 
 // Of a long row: blocks, added up in pairs, these in pairs, so that rounding errors grow with the logarithm
 // of its length.
-template <class F, any_vector V> FLAME_NOINLINE auto sum_blocks(const element_of<V>* x, i64 n, i64 block) {
+template <class F, any_vector V, class Source>
+FLAME_NOINLINE auto sum_blocks(const Source& x, i64 n, i64 block) {
   using running = typename F::template running<V>;
   running pairs[64], all;
   i64 blocks = 0;
   for (i64 i = 0; i < n; i += block, ++blocks) {
-    running sum = sum_vectors<F, V>(x + i, n - i < block ? n - i : block);
+    running sum = sum_vectors<F, V>(x.from(i), n - i < block ? n - i : block);
     int depth = 0;
     for (i64 k = blocks; k & 1; k >>= 1) sum.add(pairs[depth++]);
     pairs[depth] = sum;
@@ -129,17 +160,17 @@ template <class F, any_vector V> FLAME_NOINLINE auto sum_blocks(const element_of
 // The lanes over which a row's numbers are spread; what is left to combine is the lanes. `some` tells which
 // lanes count in the vector that ends the row, or, in a row shorter than a vector, begins it; there `safe`
 // elements from x may be read.
-template <class F, any_vector V, any_vector M>
-FLAME_INLINE V row_lanes(const element_of<V>* x, i64 n, i64 safe, M some) {
+template <class F, any_vector V, class Source, any_vector M>
+FLAME_INLINE V row_lanes(const Source& x, i64 n, i64 safe, M some) {
   using running = typename F::template running<V>;
   constexpr i64 w = lane_count<V>, block = 32 * 4 * w;
   const V none = splat<V>(F::neutral);
   running all;
   if (n < w) {
     if (safe >= w)
-      all.add(select(some, load<V>(x), none));
+      all.add(select(some, x.at(0), none));
     else if (n > 0)
-      all.add(load_first(x, static_cast<int>(n), none));
+      all.add(x.first(static_cast<int>(n), none));
     return all.value();
   }
   if (n > block)
@@ -147,8 +178,8 @@ FLAME_INLINE V row_lanes(const element_of<V>* x, i64 n, i64 safe, M some) {
   else if (n >= 4 * w)
     all = sum_vectors<F, V>(x, n);
   else
-    for (i64 i = 0; i + w <= n; i += w) all.add(load<V>(x + i));
-  if (n % w != 0) all.add(select(some, load<V>(x + n - w), none));
+    for (i64 i = 0; i + w <= n; i += w) x.add_to(all, i);
+  if (n % w != 0) all.add(select(some, x.at(n - w), none));
   return all.value();
 }
 
@@ -164,32 +195,34 @@ template <class F, any_vector V, int N> FLAME_INLINE V combine_lanes(V (&v)[N]) 
   }
 }
 
-// y[r] for each row; whole vectors are written, past the last row.
-template <class F>
-FLAME_INLINE void reduce_rows(const typename F::element* x, i64 rows, i64 columns, typename F::element* y) {
-  using T = typename F::element;
-  using V = vec<T>;
+// y[r] for each row of x.
+template <class F, class Source>
+FLAME_INLINE void reduce_rows(const Source& x, i64 rows, i64 columns, typename F::element* y) {
+  using V = vec<typename F::element>;
   using I = signed_of<V>;
   constexpr i64 w = lane_count<V>;
   I lane = lane_index<I>();
   auto bound = splat<I>(static_cast<element_of<I>>(columns < w ? columns : w - columns % w));
   auto some = columns < w ? lane < bound : lane >= bound;
-  i64 r = 0;
-  for (; r + w <= rows; r += w) {
+  auto lanes_of = [&](i64 r) __attribute__((always_inline)) {
+    return row_lanes<F, V>(x.from(r * columns), columns, (rows - r) * columns, some);
+  };
+  for (i64 r = 0; r < rows; r += w) {
+    i64 n = rows - r < w ? rows - r : w;
     V v[w];
-    for (i64 k = 0; k < w; ++k)
-      v[k] = row_lanes<F, V>(x + (r + k) * columns, columns, (rows - r - k) * columns, some);
-    store(y + r, combine_lanes<F>(v));
-  }
-  for (; r < rows; ++r) {
-    V v = row_lanes<F, V>(x + r * columns, columns, (rows - r) * columns, some);
-    y[r] = reduce(v, [](auto a, auto b) { return F::combine(a, b); });
+    for (i64 k = 0; k < n; ++k) v[k] = lanes_of(r + k);
+    for (i64 k = n; k < w; ++k) v[k] = V{};
+    if (n == w)
+      store(y + r, combine_lanes<F>(v));
+    else
+      store_first(y + r, static_cast<int>(n), combine_lanes<F>(v));
   }
 }
 
-template <class F> void row_reduce_loop(const step& s, const tile& t) {
+template <class F, template <class> class Source = one_array>
+void row_reduce_loop(const step& s, const tile& t) {
   using T = typename F::element;
-  reduce_rows<F>(t.at<T>(s.a), t.rows, t.columns, t.at<T>(s.result));
+  reduce_rows<F>(Source<vec<T>>(s, t), t.rows, t.columns, t.at<T>(s.result));
 }
 
 // ---- Largest, and where ----
@@ -234,7 +267,8 @@ template <class T> void row_argmax_loop(const step& s, const tile& t) {
   i32* y = t.at<i32>(s.result);
   T largest[w];
   for (i64 r = 0; r < t.rows; ++r, x += t.columns) {
-    if (r % w == 0) reduce_rows<max_of<T>>(x, t.rows - r < w ? t.rows - r : w, t.columns, largest);
+    if (r % w == 0)
+      reduce_rows<max_of<T>>(one_array<vec<T>>(x), t.rows - r < w ? t.rows - r : w, t.columns, largest);
     y[r] = t.columns > 0 ? static_cast<i32>(find(x, t.columns, largest[r % w])) : 0;
   }
 }
