@@ -169,7 +169,18 @@ TEST_CASE("an optimizer's settings may change between steps") {
   CHECK(step.steps() == 2);
 }
 
-TEST_CASE("cosine schedule") {
+TEST_CASE("schedules") {
+  CHECK(constant_schedule{.peak = 2, .warmup = 4}(1) == 0.5);
+  CHECK(constant_schedule{.peak = 2, .warmup = 4}(4) == 2);
+  CHECK(constant_schedule{.peak = 2, .warmup = 4}(9) == 2);
+  CHECK(constant_schedule{.peak = 2}(1) == 2);
+  const linear_schedule line{.peak = 2, .total = 110, .warmup = 10, .last = 1};
+  CHECK(line(5) == doctest::Approx(1));
+  CHECK(line(10) == doctest::Approx(2));
+  CHECK(line(60) == doctest::Approx(1.5));
+  CHECK(line(110) == 1);
+  CHECK(line(999) == 1);
+
   const cosine_schedule rate{.peak = 2, .total = 110, .warmup = 10, .last = 0.5};
   CHECK(rate(1) == doctest::Approx(0.2));
   CHECK(rate(10) == doctest::Approx(2));

@@ -111,7 +111,7 @@ TEST_CASE("what is not adapted costs nothing, forward and backward") {
   CHECK(with.plan(draw()).steps.size() == without.plan(draw()).steps.size());
   CHECK(same_bits(with(draw()).values(), without(draw()).values()));
   CHECK_THROWS_WITH(train_step<all_adapters>(adapted({}), loss, sgd{}),
-                    "flame::train_step: no parameter is trained; the patterns match none that the model has");
+                    "flame::train_step: no parameter is trained: those that are chosen have no elements");
 }
 
 TEST_CASE("every instance has a rank of its own; gradients against finite differences") {

@@ -56,6 +56,9 @@ template <fixed_string Pattern> struct uncounted {
 // The parameters to train, save or show: trainable<"fc2.*">, trainable<"*.lora_A", "*.lora_B">,
 // trainable<"blocks.3.*">.
 template <fixed_string... Patterns> struct trainable {
+  static constexpr int count = sizeof...(Patterns);
+  static constexpr text patterns[sizeof...(Patterns) + 1] = {text(Patterns.chars, length(Patterns))...,
+                                                             text()};
   // path: with the numbers of instances. leaf: without.
   static constexpr bool has([[maybe_unused]] text path, [[maybe_unused]] text leaf) {
     return ((matches(text(Patterns.chars, length(Patterns)), path) ||

@@ -125,7 +125,7 @@ template <class Backend, class Element> class step_engine {
       trained_ += room;
     }
     if (trained_ == 0)
-      throw error("flame::train_step: no parameter is trained; the patterns match none that the model has");
+      throw error("flame::train_step: no parameter is trained: those that are chosen have no elements");
   }
   template <class F> void each_run(F&& f) {
     for (const run_of_weights& r : runs_) f(r, weights_.flat().data() + r.weights);

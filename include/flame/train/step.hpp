@@ -21,7 +21,7 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
       : model_(m),
         optimizer_(o),
         options_(options),
-        engine_(m, &selected, Optimizer::moments, Optimizer::number_count, options) {}
+        engine_(checked(m), &selected, Optimizer::moments, Optimizer::number_count, options) {}
 
   // The loss before the update, in a tensor that is the trainer's: the next step writes the next loss there.
   template <class... T> scalar operator()(const T&... batch) {
@@ -68,6 +68,20 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
   [[nodiscard]] detail::step_engine<backend, element>& engine() { return engine_; }
 
  private:
+  // A misspelt path would train less than was meant.
+  static const Model& checked(const Model& m) {
+    for (int i = 0; i < Select::count; ++i) {
+      const text pattern = Select::patterns[i];
+      const bool found = std::ranges::any_of(m.weights(), [&](const weight& w) {
+        return w.is_parameter() &&
+               (matches(pattern, text(w.path.c_str())) || matches(pattern, text(w.leaf_name.c_str())));
+      });
+      if (!found)
+        throw error("flame::train_step: the pattern " + detail::text_of(pattern) +
+                    " matches no parameter of the model");
+    }
+    return m;
+  }
   static bool selected(const weight& w) { return w.is_parameter() && chosen<Select>(w); }
 
   template <class Fn, class... Shapes, std::size_t N> scalar run(const std::array<tensor_view, N>& batch) {
