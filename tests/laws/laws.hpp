@@ -16,8 +16,7 @@
 
 namespace flame::laws {
 
-// ---- Leaves
-// -----------------------------------------------------------------------------------------------------
+// ---- Leaves -----------------------------------------------------------------------------------------------
 
 // From where the values of a leaf come. They are spread evenly, in random order, and 0.02 or more from every
 // multiple of one half, so that finite differences see no tie and no kink.
@@ -62,8 +61,7 @@ sym<Element, tag_of<Axes>...> leaf(text name, domain from = {}) {
   return {{}, &tape(), tape().leaf(l)};
 }
 
-// ---- Axes
-// -------------------------------------------------------------------------------------------------------
+// ---- Axes -------------------------------------------------------------------------------------------------
 
 // An axis of leaves has four extents: small enough for finite differences, odd, longer than a vector
 // register, and one. Each axis is also made empty in turn.
@@ -95,8 +93,7 @@ template <class Axis> int extents_for(const Axis&, i64 small, i64 odd, i64 large
   return 0;
 }
 
-// ---- Laws
-// -------------------------------------------------------------------------------------------------------
+// ---- Laws -------------------------------------------------------------------------------------------------
 
 struct options {
   bool linear = false;             // in each of its floating leaves

@@ -163,6 +163,15 @@ constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes
   }
 }
 
+// slice(broadcast(x)) = broadcast(x) along an axis that x lacks, where the slice does not tell how long its axis is
+constexpr int sliced(graph& g, int n) {
+  const int a = g.arg(n, 0);
+  if (!g.is(a, op::broadcast) || static_cast<i64>(g.number(n, 2)) != as_result || g.type(g.arg(a, 0)).has(g.axis(n, 0)))
+    return -1;
+  const tensor_type t = g.type(n);
+  return g.with_axes(op::broadcast, g.arg(a, 0), {t.axes, t.rank});
+}
+
 // op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order.
 constexpr int unbroadcast(graph& g, int n) {
   const node o = g[n];
@@ -209,6 +218,7 @@ constexpr int rewrite(graph& g, int n) {
     case op_kind::reduction:
     case op_kind::movement:
       if (g[n].arg_count != 1) return -1;
+      if (code == op::slice) return identity::sliced(g, n);
       return identity::moving(g, code, g.arg(n, 0), list<const axis_info*>(g.axes_of(n)));
     default: return -1;
   }

@@ -6,8 +6,7 @@ namespace flame::laws {
 
 namespace {
 
-// ---- Values
-// -----------------------------------------------------------------------------------------------------
+// ---- Values -----------------------------------------------------------------------------------------------
 
 nested draw(const leaf_info& l, const shapes_of_network& s, std::mt19937_64& random, int skipped = 0,
             i64 instance = 0) {
@@ -62,8 +61,7 @@ void each_one(nested& v, auto body) {
   for (nested& i : v.instances) each_one(i, body);
 }
 
-// ---- The unrolled network
-// ---------------------------------------------------------------------------------------
+// ---- The unrolled network ---------------------------------------------------------------------------------
 
 void append_leaves(const nested_node& n, list<int>& to) {
   if (!n.stacked) to.push(n.node);

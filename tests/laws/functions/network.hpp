@@ -16,8 +16,7 @@
 
 namespace flame::laws {
 
-// ---- Values of stacks
-// -------------------------------------------------------------------------------------------
+// ---- Values of stacks -------------------------------------------------------------------------------------
 
 // A value, or one for each instance of a stack.
 struct nested {
@@ -26,8 +25,7 @@ struct nested {
   bool stacked = false;
 };
 
-// ---- Gradients
-// --------------------------------------------------------------------------------------------------
+// ---- Gradients --------------------------------------------------------------------------------------------
 
 template <mask In> struct in_mask {
   static constexpr bool has(int i) { return In.has(i); }
@@ -158,8 +156,7 @@ template <const function_info* F, class... Name> constexpr mask named(Name... na
   return m;
 }
 
-// ---- Laws
-// -------------------------------------------------------------------------------------------------------
+// ---- Laws -------------------------------------------------------------------------------------------------
 
 // How long the axes are. One axis may differ among the instances of the outermost stack: that of adapters'
 // ranks.

@@ -1,109 +1,14 @@
 // The laws themselves: see laws.hpp.
-#include <flame/graph/check.hpp>
 #include <flame/graph/print.hpp>
-#include <map>
 
 #include "../host.hpp"
-#include "../laws.hpp"
+#include "subject.hpp"
 
 namespace flame::laws {
 
 namespace {
 
-// ---- Graphs
-// -----------------------------------------------------------------------------------------------------
-
-// A formula with its derivatives, all of them outputs of one graph: the value, the gradients of <value,
-// cotangent>, then the gradients of the sum of <gradient, direction>, with respect to every leaf and to the
-// cotangent.
-struct subject {
-  graph value;                      // the formula alone
-  graph once, twice;                // as the passes give them, not simplified
-  list<const leaf_info*> floating;  // what is differentiated with respect to
-  const leaf_info* cotangent = nullptr;
-  list<const leaf_info*> directions;  // one for each floating leaf
-  bool differentiable = false;
-};
-
-graph alone(const graph& g, int n) {
-  graph from = g;
-  from.outputs.clear();
-  from.outputs.push(n);
-  return simplify(from);
-}
-
-list<int> nodes_of(graph& g, const list<const leaf_info*>& leaves) {
-  list<int> n;
-  for (const leaf_info* l : leaves) n.push(g.leaf(l));
-  return n;
-}
-
-subject make_subject(int n) {
-  subject s;
-  s.value = alone(tape(), n);
-  const graph& g = s.value;
-  for (int i = 0; i < g.size(); ++i)
-    if (g.is(i, op::leaf) && is_floating(g[i].leaf->type.element)) s.floating.push(g[i].leaf);
-  const tensor_type& t = g.type(g.outputs[0]);
-  s.differentiable = is_floating(t.element) && !s.floating.empty();
-  if (!s.differentiable) return s;
-  s.cotangent = new_leaf(t, "cotangent", {});
-  for (const leaf_info* l : s.floating) s.directions.push(new_leaf(l->type, "direction", {}));
-
-  list<const leaf_info*> cotangents;
-  cotangents.push(s.cotangent);
-  graph from = g;
-  const list<int> leaves = nodes_of(from, s.floating);
-  s.once = with_gradients(from, from.outputs, cotangents, leaves);
-
-  graph second = s.once;
-  const list<int> gradients(second.outputs.items + 1, s.floating.size());
-  list<const leaf_info*> all = s.floating;
-  all.push(s.cotangent);
-  for (const leaf_info* l : s.directions) (void)second.leaf(l);
-  const list<int> again = nodes_of(second, all);
-  s.twice = with_gradients(second, gradients, s.directions, again);
-  return s;
-}
-
-// The same graph where d stands for f64.
-struct retyped {
-  graph g;
-  std::map<const leaf_info*, const leaf_info*> leaves;  // of the given graph: of this one
-};
-retyped with_element(const graph& from, dtype d) {
-  retyped r;
-  list<int> place, in;
-  for (int n = 0; n < from.size(); ++n) {
-    const node& o = from[n];
-    if (o.code == op::leaf) {
-      const leaf_info* l = o.leaf;
-      if (l->type.element == dtype::f64 && d != dtype::f64) {
-        tensor_type t = l->type;
-        t.element = d;
-        l = new_leaf(t, o.leaf->name, leaf_at(o.leaf).from);
-      }
-      r.leaves[o.leaf] = l;
-      place.push(r.g.leaf(l));
-      continue;
-    }
-    in.clear();
-    for (int i = 0; i < o.arg_count; ++i) in.push(place[from.arg(n, i)]);
-    list<u64> numbers(o.data_count ? &from.data[o.data] : nullptr, o.data_count);
-    if (int at = rule::dtype_at(o.code); at >= 0 && numbers[at] == static_cast<u64>(dtype::f64))
-      numbers[at] = static_cast<u64>(d);
-    list<const axis_info*> with(o.axis_count ? &from.axes[o.axes] : nullptr, o.axis_count);
-    if (o.code == op::cast && from.type(n).element == dtype::f64 && r.g.type(in[0]).element == d)
-      place.push(in[0]);
-    else
-      place.push(r.g.put(o.code, in, with, numbers, nullptr, o.function));
-  }
-  for (int n : from.outputs) r.g.outputs.push(place[n]);
-  return r;
-}
-
-// ---- Extents and values
-// -----------------------------------------------------------------------------------------
+// ---- Extents and values -----------------------------------------------------------------------------------
 
 enum class sizes : u8 { small, odd, large, one };
 
@@ -176,8 +81,7 @@ void repeat_first(value& v) {
   for (std::size_t i = slice; i < v.data.size(); ++i) v.data[i] = v.data[i % slice];
 }
 
-// ---- Gradients
-// --------------------------------------------------------------------------------------------------
+// ---- Gradients --------------------------------------------------------------------------------------------
 
 void check_gradients(const subject& s, const options& o) {
   const extents e = extents_in(s.twice, {});
@@ -236,8 +140,7 @@ void check_gradients(const subject& s, const options& o) {
   }
 }
 
-// ---- Graphs as data
-// ---------------------------------------------------------------------------------------------
+// ---- Graphs as data ---------------------------------------------------------------------------------------
 
 void check_graph(const graph& g) {
   finding f = flame::check(g);
@@ -280,8 +183,7 @@ void check_simplified(const graph& g, const options& o) {
   }
 }
 
-// ---- The host
-// ---------------------------------------------------------------------------------------------------
+// ---- The host ---------------------------------------------------------------------------------------------
 
 // The errors, against the same inputs in f64, of the host and of a plain evaluation that rounds every
 // operation. In f64 and f32 the host may add 1e-12 and 1e-5 to the plain error (a sum that cancels is as
