@@ -1,25 +1,12 @@
 // The contraction of two tensors over any of their axes, as products of matrices.
 #pragma once
+#include <flame/plan/library.hpp>
 #include <flame/run/host/gemm.hpp>
 
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
-// out[batch, m, n] = sum over k of a[batch, m, k] b[batch, k, n], where batch, m, n and k are any number of
-// axes each: first all of batch, then m, n and k. f32, f64, and bf16 and f16, whose sums are f32 until they
-// are stored.
-struct contraction {
-  static constexpr int room = 16;
-  dtype element = dtype::f32;
-  const void* a = nullptr;
-  const void* b = nullptr;
-  void* out = nullptr;
-  bool accumulate = false;  // out += the sum
-  int batch_rank = 0, m_rank = 0, n_rank = 0, k_rank = 0;
-  i64 extents[room] = {};
-  // In elements. 0 repeats; the stride of an axis that an operand lacks is not read (a: n; b: m; out: k).
-  i64 a_strides[room] = {}, b_strides[room] = {}, out_strides[room] = {};
-};
+using library::contraction;
 
 // Runs a contraction. Where k has no elements, out is zeros, or as it was. Elements of out do not overlap one
 // another or the operands. Throws flame::error if the element type is not floating or there are more than 16

@@ -1,5 +1,6 @@
 // Convolution of images, and its gradients with respect to the images and to the weights.
 #pragma once
+#include <flame/plan/library.hpp>
 #include <flame/run/host/correlate_weights.hpp>
 #include <flame/run/host/gemm.hpp>
 #include <numeric>
@@ -7,18 +8,7 @@
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
-// y[n, i, j, o] = sum over s, t, c of x[n, i stride_h + s dilation_h - pad_h, j stride_w + t dilation_w -
-// pad_w, c] w[o, s, t, c], pixels outside x being zeros. x: [batch, height, width, in], w: [out, kernel_h,
-// kernel_w, in / groups], y: [batch, out_height, out_width, out], contiguous; output channel o reads the
-// input channels of its group. f32, f64, and bf16 and f16, whose sums are f32 until they are stored.
-struct convolution {
-  dtype element = dtype::f32;
-  i64 batch = 0, height = 0, width = 0, in = 0;
-  i64 out_height = 0, out_width = 0, out = 0;
-  i64 kernel_h = 0, kernel_w = 0;
-  i64 stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, dilation_h = 1, dilation_w = 1;
-  i64 groups = 1;
-};
+using library::convolution;
 
 namespace algebra {
 

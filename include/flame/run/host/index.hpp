@@ -2,6 +2,7 @@
 #pragma once
 #include <cstring>
 #include <flame/base/error.hpp>
+#include <flame/plan/library.hpp>
 #include <flame/run/host/axis_run.hpp>
 #include <flame/run/host/pack.hpp>
 #include <flame/run/host/scratch.hpp>
@@ -10,21 +11,7 @@
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
-// Walks axes; at each of their elements, index gives a place along one more axis, of the table that is read
-// (gather) or of the result that is added to (scatter_add). Strides count elements and are 0 along axes that
-// an operand lacks.
-struct indexing {
-  static constexpr int room = 16;
-  dtype element = dtype::f32;          // of the values that are read and written
-  dtype index_element = dtype::int32;  // i32, i64 or u8
-  const void* from = nullptr;          // the table, or the values
-  const void* index = nullptr;
-  void* out = nullptr;
-  i64 extent = 0;  // of the indexed axis
-  i64 stride = 0;  // of the indexed axis, in the table or in the result
-  int rank = 0;
-  i64 extents[room] = {}, from_strides[room] = {}, index_strides[room] = {}, out_strides[room] = {};
-};
+using library::indexing;
 
 namespace algebra {
 

@@ -1,19 +1,12 @@
 // Pooling of images: maxima, means, and their transposes, in vectors over the channels.
 #pragma once
+#include <flame/plan/library.hpp>
 #include <flame/run/host/product.hpp>
 
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
-// Images [batch, height, width, channels] and what pooling leaves of them, [batch, out_height, out_width,
-// channels], both contiguous. The window of the small image's pixel (i, j) is the kernel_h by kernel_w pixels
-// of the large one from (i stride_h - pad_h, j stride_w - pad_w) on; pixels outside count as zeros in a mean,
-// and not at all in a maximum.
-struct pooling {
-  dtype element = dtype::f32;
-  i64 batch = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
-  i64 kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0;
-};
+using library::pooling;
 
 namespace algebra {
 
