@@ -1,4 +1,5 @@
 # What flame::flame links, looked for in one way by this tree and by an installed package.
+# Eigen is none of it: who includes <flame/run/eigen.hpp> links Eigen3::Eigen too.
 # Sets flame_dependencies (targets) and flame_missing (what was not found, in words); stops nothing itself.
 set(flame_dependencies)
 set(flame_missing)
@@ -17,9 +18,6 @@ if(POLICY CMP0167)  # CMake 3.30 dropped FindBoost; Boost's own package is the s
 endif()
 
 # A consumer may have made any of these targets itself (a vendored copy, say): then nothing is looked for.
-if(NOT TARGET Eigen3::Eigen)
-  find_package(Eigen3 QUIET CONFIG)  # no version: 3.4 and 5 both serve, but neither's package answers to the other
-endif()
 if(NOT TARGET Boost::headers)
   find_package(Boost 1.74 QUIET)
 endif()
@@ -40,7 +38,6 @@ if(POLICY CMP0167)
   cmake_policy(POP)
 endif()
 
-flame_dependency(Eigen3::Eigen "Eigen 3.4 or newer (libeigen3-dev)")
 flame_dependency(Boost::headers "Boost 1.74 or newer, headers only, for Hana (libboost-dev)")
 flame_dependency(nlohmann_json::nlohmann_json "nlohmann/json 3.9 or newer (nlohmann-json3-dev)")
 flame_dependency(ZLIB::ZLIB "zlib (zlib1g-dev)")

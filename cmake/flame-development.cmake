@@ -26,6 +26,12 @@ else()
   message(STATUS "CUDA: no nvcc found; everything is built for the host alone")
 endif()
 
+# Eigen is the reference of the host's contractions in tests, and stands beside them in a benchmark.
+find_package(Eigen3 QUIET CONFIG)  # no version: 3.4 and 5 both serve, but neither's package answers to the other
+if(NOT TARGET Eigen3::Eigen)
+  message(STATUS "Eigen: not found (libeigen3-dev); what compares with it is left out")
+endif()
+
 # All warnings that the headers promise not to give.
 set(flame_warnings -Wall -Wextra -Wconversion -Wshadow)
 

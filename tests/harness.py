@@ -13,6 +13,8 @@ FLOORS = ("base type graph pass expr plan run nn optim io data train parallel di
 # Floors that need no Eigen, no CUDA and no Hana, and that nvcc takes.
 LANGUAGE_FLOORS = FLOORS[: FLOORS.index("plan") + 1]
 
+EIGEN_HEADER = "flame/run/eigen.hpp"  # the one header that needs Eigen; no other includes it
+
 SKIPPED = 77  # the exit status that ctest reads as "skipped"
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -35,6 +37,7 @@ class Toolchain:
             values["generator"] = "Ninja" if which("ninja") else "Unix Makefiles"
             values["cxx"] = values["g++"] or values["clang++"]
             values["includes"] = "/usr/include/eigen3"
+            values["eigen"] = "yes" if pathlib.Path("/usr/include/eigen3").is_dir() else ""
             values["warnings"] = "-Wall;-Wextra;-Wconversion;-Wshadow"
         self.values = values
         self.cmake = values["cmake"]
@@ -43,6 +46,10 @@ class Toolchain:
         # /usr/include is searched anyway, and named with -isystem it breaks #include_next.
         names = dict.fromkeys(name for name in values["includes"].split(";") if name)
         self.includes = [name for name in names if name != "/usr/include"]
+
+    def usable(self, headers):
+        """Those of some headers whose dependencies are here: Eigen is optional, and one header is for its users."""
+        return [header for header in headers if header != EIGEN_HEADER or self.values.get("eigen")]
 
     def compiler(self, name):
         """The path of g++, clang++ or nvcc; "" where there is none."""

@@ -8,7 +8,7 @@ import harness
 
 toolchain = harness.Toolchain()
 name = "g++" if toolchain.compiler("g++") else "clang++"
-includes = "".join(f"#include <{header}>\n" for header in harness.headers())
+includes = "".join(f"#include <{header}>\n" for header in toolchain.usable(harness.headers()))
 with tempfile.TemporaryDirectory() as folder:
     first, second, program = (pathlib.Path(folder) / part for part in ("first.cpp", "second.cpp", "program"))
     first.write_text(includes + "int second();\nint main() { return second(); }\n")

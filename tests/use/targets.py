@@ -14,14 +14,14 @@ import harness
 target = sys.argv[1]
 toolchain = harness.Toolchain()
 compiler = toolchain.compiler("g++")
-found = harness.headers()
+found = toolchain.usable(harness.headers())
 options = [f"-march={target}"]
 if target == "arm64":
     import shutil
 
     compiler = shutil.which("aarch64-linux-gnu-g++")
     below_io = harness.FLOORS[: harness.FLOORS.index("io")]
-    found = [header for floor in below_io for header in harness.headers(floor)]
+    found = toolchain.usable([header for floor in below_io for header in harness.headers(floor)])
     options = []
 elif target != "native" and platform.machine() != "x86_64":
     compiler = None

@@ -3,7 +3,7 @@
 
 namespace flame {
 
-// Any processor: Eigen's products, fused groups tile by tile, all cores.
+// Any processor: products and convolutions of its own, fused groups tile by tile, all cores.
 struct host {
   static constexpr const char* name = "host";
 };
