@@ -1,5 +1,7 @@
 // Contractions and products of matrices against naive sums in f64: layouts, edges, every way to cut them,
-// numbers of threads. labels: threads
+// numbers of threads.
+//
+// labels: threads
 #include <doctest/doctest.h>
 
 #include <atomic>

@@ -1,5 +1,7 @@
 // Convolutions and their gradients against naive sums in f64, over geometries, layouts of work and numbers of
-// threads. labels: threads
+// threads.
+//
+// labels: threads
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -1,5 +1,7 @@
 // Fused groups on the host: random ones against the plain meaning of their instructions, and what must hold
-// of each. labels: threads
+// of each.
+//
+// labels: threads
 #include "group/random.hpp"
 #include "group/reference.hpp"
 

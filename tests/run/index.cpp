@@ -1,5 +1,7 @@
 // gather and scatter_add against naive walks: layouts, element types, what is out of range, numbers of
 // threads.
+//
+// labels: threads
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // Pooling against naive windows: every geometry, NaN and infinities, ties, numbers of threads.
+//
+// labels: threads
 #include <doctest/doctest.h>
 
 #include <cmath>

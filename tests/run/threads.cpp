@@ -1,4 +1,6 @@
 // The thread pool: chunks, nesting, exceptions, several callers, sizes.
+//
+// labels: threads
 #include <doctest/doctest.h>
 
 #include <atomic>

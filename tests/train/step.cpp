@@ -105,21 +105,25 @@ TEST_CASE("one seed gives the same bits again, another seed others") {
 }
 
 TEST_CASE("a step trains: the loss falls, in one update kernel, without allocation after the first step") {
-  auto m = make(128);
-  host_code::set_thread_count(
-      1);  // a thread's working memory grows when it first takes part, which need not be at once
-  samples x = draw(512);
-  labels y = numbered(512);
-  auto step = train_step(m, noisy, adam{.lr = 3e-2}, {.ema = 0.9, .clip_norm = 10});
-  const float first = step(x, y).item();
-  const long before = allocations;
-  float last = 0;
-  for (int i = 0; i < 100; ++i) last = step(x, y).item();
-  CHECK(allocations - before == 0);
-  CHECK(last < 0.9f * first);
-  CHECK(updates(step.plan()) == 1);
-  CHECK(products(step.plan()) == 5);  // two forward; both weights' gradients; the gradient between
-  CHECK(step.steps() == 101);
+  const int before_all = host_code::thread_count();
+  for (int threads : {1, 2, 5}) {
+    CAPTURE(threads);
+    host_code::set_thread_count(threads);
+    auto m = make(128);
+    samples x = draw(512);
+    labels y = numbered(512);
+    auto step = train_step(m, noisy, adam{.lr = 3e-2}, {.ema = 0.9, .clip_norm = 10});
+    const float first = step(x, y).item();
+    const long before = allocations;
+    float last = 0;
+    for (int i = 0; i < 100; ++i) last = step(x, y).item();
+    CHECK(allocations - before == 0);
+    CHECK(last < 0.9f * first);
+    CHECK(updates(step.plan()) == 1);
+    CHECK(products(step.plan()) == 5);  // two forward; both weights' gradients; the gradient between
+    CHECK(step.steps() == 101);
+  }
+  host_code::set_thread_count(before_all);
 }
 
 TEST_CASE("a frozen parameter has no gradient, and nothing is computed for one") {

@@ -3,15 +3,9 @@
 #pragma once
 #include <flame/pass/simplify.hpp>
 #include <flame/plan/memory.hpp>
+#include <flame/plan/shared_code.hpp>
 
 namespace flame {
-
-// A function as the planner takes it, made once: its graph and its steps.
-struct planned_function {
-  const function_info* info = nullptr;
-  graph g;
-  fusion f;
-};
 
 namespace planning {
 
@@ -50,20 +44,6 @@ inline void bind_leaves(extents& e, const function_info& f, const list<placed>& 
     }
 }
 
-[[nodiscard]] inline const group& copy_code() {
-  static const group code = [] {
-    group g;
-    g.slots.push({slot_kind::input, dtype::f32, 0});
-    g.slots.push({slot_kind::output, dtype::f32, 0});
-    instruction load, store;
-    load.code = code_load, load.a = 0;
-    store.code = code_store, store.a = 1, store.b = 0;
-    g.body.push(load), g.body.push(store);
-    return g;
-  }();
-  return code;
-}
-
 }  // namespace planning
 
 class planner {
@@ -76,7 +56,7 @@ class planner {
   // value without a buffer. Returns where each output stands.
   list<placed> call(const function_info& f, const list<placed>& operands, const list<placed>& targets,
                     const extents* outside) {
-    const planned_function& fn = function(f);
+    const planning::planned_function& fn = planning::planned(f);
     frame fr{fn, {}, {}, {}};
     fr.values.resize(fn.g.size());
     fr.known.resize(fn.g.size(), 0);
@@ -130,27 +110,12 @@ class planner {
 
  private:
   struct frame {
-    const planned_function& fn;
+    const planning::planned_function& fn;
     extents e;
     list<placed> values;
     list<u8> known;
     list<placed> targets = {};
   };
-
-  const planned_function& function(const function_info& f) {
-    for (planned_function* p : functions())
-      if (p->info == &f) return *p;
-    planned_function* p = new planned_function;  // lives as long as the program's text: one for each function
-    p->info = &f;
-    p->g = graph_of(f);
-    p->f = fuse(p->g);
-    functions().push(p);
-    return *p;
-  }
-  static list<planned_function*>& functions() {
-    static thread_local list<planned_function*> all;
-    return all;
-  }
 
   static bool has_target(const placed& p) { return p.stacked ? !p.instances.empty() : p.one.buffer >= 0; }
 
@@ -270,9 +235,8 @@ class planner {
   // ---- Steps ----
 
   void fill(const located& to, double number) {
-    group* code = code_of(to.element, slot_kind::uniform);
     program_step s;
-    s.code = code;
+    s.code = &planning::fill_code(to.element);
     located from;
     from.element = to.element;
     s.tensors.push(from), s.tensors.push(to);
@@ -285,7 +249,7 @@ class planner {
   }
   void copy(const located& from, const located& to, const function_info* f, int n) {
     program_step s;
-    s.code = code_of(to.element, slot_kind::input);
+    s.code = &planning::copy_code(to.element);
     s.function = f, s.node = n;
     s.tensors.push(from), s.tensors.push(to);
     s.writes.push(0), s.writes.push(1);
@@ -299,26 +263,8 @@ class planner {
   }
   // to = a + b, where they lie; axes go together by place.
   void add(const located& a, const located& b, const located& to) {
-    static thread_local list<group*> codes;
-    group* code = nullptr;
-    for (group* c : codes)
-      if (c->slots[0].element == to.element) code = c;
-    if (!code) {
-      code = new group;
-      code->slots.push({slot_kind::input, to.element, 0});
-      code->slots.push({slot_kind::input, to.element, 1});
-      code->slots.push({slot_kind::output, to.element, 2});
-      instruction x, y, sum, store;
-      x.code = y.code = code_load;
-      x.a = 0, y.a = 1;
-      sum.code = static_cast<u8>(op::add), sum.a = 0, sum.b = 1;
-      store.code = code_store, store.a = 2, store.b = 2;
-      x.element = y.element = sum.element = store.element = compute_type(to.element);
-      code->body.push(x), code->body.push(y), code->body.push(sum), code->body.push(store);
-      codes.push(code);
-    }
     program_step s;
-    s.code = code;
+    s.code = &planning::add_code(to.element);
     located second = b, result = to;
     for (int i = 0; i < to.rank; ++i) second.axes[i] = result.axes[i] = a.axes[i];
     s.tensors.push(a), s.tensors.push(second), s.tensors.push(result);
@@ -352,18 +298,6 @@ class planner {
     for (int i = 0; i < a.one.rank; ++i) r.one.axes[i] = a.one.axes[i];
     add(a.one, b.one, r.one);
     return r;
-  }
-  static group* code_of(dtype d, slot_kind from) {
-    static thread_local list<group*> codes;
-    for (group* c : codes)
-      if (c->slots[0].element == d && c->slots[0].kind == from) return c;
-    group* c = new group(planning::copy_code());
-    c->slots[0].element = c->slots[1].element = d;
-    c->slots[0].kind = from;
-    c->body[0].element = c->body[1].element = compute_type(d);
-    if (from == slot_kind::uniform) c->body[0].at = level::uniform;
-    codes.push(c);
-    return c;
   }
 
   void plan_group(frame& fr, const fused_step& step) {
@@ -713,27 +647,12 @@ class planner {
 
   // fold(key, instance), as a step.
   placed folded(const placed& key_value, int instance) {
-    static thread_local group* code = nullptr;
-    if (!code) {
-      code = new group;
-      code->slots.push({slot_kind::uniform, dtype::key, 0});
-      code->slots.push({slot_kind::uniform, dtype::int64, 1});
-      code->slots.push({slot_kind::output, dtype::key, 2});
-      instruction a, b, f, store;
-      a.code = b.code = code_load;
-      a.a = 0, b.a = 1;
-      a.element = dtype::key, b.element = dtype::int64;
-      f.code = static_cast<u8>(op::fold), f.a = 0, f.b = 1, f.element = dtype::key;
-      store.code = code_store, store.a = 2, store.b = 2, store.element = dtype::key;
-      a.at = b.at = f.at = store.at = level::uniform;
-      code->body.push(a), code->body.push(b), code->body.push(f), code->body.push(store);
-    }
     placed out;
     out.one.element = dtype::key;
     out.one.buffer = arena(8);
     program_step s;
-    s.code = code;
-    s.bound.code = code;
+    s.code = &planning::fold_code();
+    s.bound.code = s.code;
     s.bound.slots.resize(3);
     s.bound.slots[1].bits = static_cast<u64>(instance);
     located none;

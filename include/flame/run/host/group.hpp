@@ -3,6 +3,7 @@
 #pragma once
 #include <flame/run/host/group_frame.hpp>
 #include <flame/run/host/group_prepare.hpp>
+#include <flame/run/host/scratch.hpp>
 #include <flame/run/host/threads.hpp>
 
 namespace flame::host_kernels::inline FLAME_HOST_ISA {
@@ -23,10 +24,9 @@ struct worker {
   static constexpr i64 result_columns = 1024;  // finished at a time
 
   explicit worker(const frame& of) : f(of) {
-    thread_local working_memory memory;
     bump size;
     lay_out(size);
-    bump b{memory.reserve(size.used)};
+    bump b{scratch<char>(scratch_use::group_tile, size.used)};
     lay_out(b);
     for (int v = 0; v < f.p.values.size(); ++v) t.values[v] = f.uniform[v] ? f.uniform[v] : home(v);
     t.slots = f.slots;
@@ -215,15 +215,14 @@ inline void set_number(const frame& f, const known_number& k, const bound_slot& 
 
 // Computes every output of the group whose memory is given. Outputs may be inputs' memory with the same
 // strides. What a sum's bits are depends on extents, strides and dtypes, not on threads. Nothing is allocated
-// once the threads' working memory has grown to the group's need. Over no elements sum is 0, prod 1, max the
-// lowest and min the highest number, argmax 0.
+// once the threads' working memory has grown to the group's need (reserve_for_all_threads). Over no elements
+// sum is 0, prod 1, max the lowest and min the highest number, argmax 0.
 inline void run(const prepared_group& p, const bound_group& g) {
   using namespace tiles;
-  thread_local working_memory memory, partial_memory;
   frame f(p);
   bump size;
   f.lay_out(size);
-  bump b{memory.reserve(size.used)};
+  bump b{scratch<char>(scratch_use::group_frame, size.used)};
   f.lay_out(b);
   f.bind(g);
   f.choose_program();
@@ -233,7 +232,7 @@ inline void run(const prepared_group& p, const bound_group& g) {
   f.place_values();
   bump partial_size;
   f.lay_out_partials(partial_size);
-  bump partials{partial_memory.reserve(partial_size.used + 1)};
+  bump partials{scratch<char>(scratch_use::group_partials, partial_size.used + 1)};
   f.lay_out_partials(partials);
 
   {

@@ -1,31 +1,8 @@
 // One run of a prepared group, worked out before its first tile: which steps run, where each value stands.
 #pragma once
 #include <flame/run/host/group_grid.hpp>
-#include <new>
 
 namespace flame::host_kernels::inline FLAME_HOST_ISA::tiles {
-
-// A thread's memory, aligned to 64 bytes, which grows to what was needed and is then reused.
-struct working_memory {
-  static constexpr std::align_val_t alignment{64};
-  char* memory = nullptr;
-  i64 bytes = 0;
-
-  working_memory() = default;
-  working_memory(const working_memory&) = delete;
-  working_memory& operator=(const working_memory&) = delete;
-  ~working_memory() { ::operator delete(memory, alignment); }
-
-  char* reserve(i64 wanted) {
-    if (wanted > bytes) {
-      ::operator delete(memory, alignment);
-      memory = nullptr, bytes = 0;  // whatever the next line throws
-      memory = static_cast<char*>(::operator new(static_cast<std::size_t>(wanted), alignment));
-      bytes = wanted;
-    }
-    return memory;
-  }
-};
 
 // Hands out parts of one allocation. Without a base it only counts.
 struct bump {

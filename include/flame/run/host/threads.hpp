@@ -8,6 +8,8 @@
 #include <exception>
 #include <flame/base/config.hpp>
 #include <flame/base/error.hpp>
+#include <flame/run/host/scratch.hpp>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -134,6 +136,16 @@ class thread_pool {
     if (failed_.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
+  // The working memory of all workers grows to what any thread needed so far. Between regions nobody else
+  // looks at it.
+  void meet_needs() {
+    if (met_.load(std::memory_order_relaxed) == needs.version.load(std::memory_order_relaxed)) return;
+    std::lock_guard region(region_);
+    const u64 now = needs.version.load(std::memory_order_relaxed);
+    for (const std::unique_ptr<thread_scratch>& s : scratch_) s->meet_needs();
+    met_.store(now, std::memory_order_relaxed);
+  }
+
  private:
   thread_pool() = default;
   ~thread_pool() { stop(); }
@@ -158,8 +170,9 @@ class thread_pool {
     }
   }
 
-  void work() {
+  void work(thread_scratch* scratch) {
     inside_region = true;
+    worker_scratch = scratch;
     auto ready = [this] { return unclaimed_.load() > 0 || stopping_.load(); };
     for (;;) {
       if (!spin(spin_, ready)) {
@@ -179,8 +192,12 @@ class thread_pool {
     spin_ = thread_count() <= available_processors() ? 50 : 0;
     stopping_.store(false);
     try {
-      while (static_cast<int>(workers_.size()) + 1 < thread_count())
-        workers_.emplace_back([this] { work(); });
+      while (static_cast<int>(workers_.size()) + 1 < thread_count()) {
+        if (scratch_.size() == workers_.size()) scratch_.push_back(std::make_unique<thread_scratch>());
+        thread_scratch* own = scratch_[workers_.size()].get();
+        own->meet_needs();
+        workers_.emplace_back([this, own] { work(own); });
+      }
     } catch (const std::system_error&) {
       count_.store(static_cast<int>(workers_.size()) + 1, std::memory_order_relaxed);
     }
@@ -194,6 +211,7 @@ class thread_pool {
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
     workers_.clear();
+    scratch_.clear();
   }
 
   alignas(64) std::atomic<i64> unclaimed_{0};
@@ -212,6 +230,8 @@ class thread_pool {
   std::atomic<int> count_{initial_thread_count()};
   int spin_ = 0;  // microseconds before a thread sleeps; none where threads outnumber processors
   std::vector<std::thread> workers_;
+  std::vector<std::unique_ptr<thread_scratch>> scratch_;  // of each worker
+  std::atomic<u64> met_{0};                               // the version of the needs that all of them meet
 };
 
 }  // namespace detail
@@ -227,6 +247,14 @@ inline void set_thread_count(int n) {
                 std::to_string(detail::most_threads));
   if (detail::inside_region) throw error("set_thread_count: called inside parallel_for");
   detail::thread_pool::instance().set_thread_count(n);
+}
+
+// Gives every thread of the pool, and this one, the working memory that any of them needed so far. After a
+// program has run once and this was called, running it again allocates nothing, whichever thread works on
+// which chunk.
+inline void reserve_for_all_threads() {
+  detail::own_scratch().meet_needs();
+  if (!detail::inside_region) detail::thread_pool::instance().meet_needs();
 }
 
 // f(begin, end) for the chunks [0, grain), [grain, 2 grain), ... of [0, count): the same chunks whatever the
