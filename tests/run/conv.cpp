@@ -126,9 +126,26 @@ TEST_CASE("geometries of networks") {
   check<float>(square(3, 12, 33, 65, 1, 1, 0));      // a product
   check<float>(square(2, 8, 33, 65, 1, 2, 0));       // pixels that nothing reads
   check<float>(square(2, 16, 3, 96, 4, 4, 0));       // patches
-  check<float>(square(2, 10, 40, 40, 3, 1, 1, 40));  // every channel for itself
   check<bf16>(square(1, 30, 20, 40, 3, 1, 1));
   check<double>(square(1, 30, 20, 40, 5, 2, 2));
+}
+
+TEST_CASE("every channel for itself") {
+  check<float>(square(2, 10, 40, 40, 3, 1, 1, 40));
+  check<float>(square(3, 64, 5, 5, 3, 1, 1, 5));     // an image in several parts
+  check<float>(square(20, 9, 33, 33, 7, 1, 3, 33));  // taps of every number of registers, images added up
+  check<float>(square(2, 11, 17, 17, 3, 2, 1, 17));  // in phases
+  check<float>(square(2, 8, 16, 16, 2, 3, 0, 16));   // pixels that nothing reads
+  check<double>(square(2, 9, 24, 24, 5, 1, 2, 24));
+  check<bf16>(square(2, 9, 24, 24, 5, 2, 2, 24));
+  check<f16>(square(2, 9, 24, 24, 3, 1, 0, 24));
+  check<float>(square(0, 9, 24, 24, 3, 1, 0, 24));
+  convolution c = square(2, 12, 6, 6, 3, 1, 2, 6);
+  c.dilation_h = 2, c.dilation_w = 3, c.pad_w = 1;
+  fit(c);
+  check<float>(c);
+  c.out = 12;  // two results of each channel
+  check<float>(c);
 }
 
 TEST_CASE("nothing in, zeros out") {

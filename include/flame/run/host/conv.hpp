@@ -1,7 +1,7 @@
 // Convolution of images, and its gradients with respect to the images and to the weights.
 #pragma once
 #include <flame/plan/library.hpp>
-#include <flame/run/host/correlate_weights.hpp>
+#include <flame/run/host/depthwise.hpp>
 #include <flame/run/host/gemm.hpp>
 #include <numeric>
 
@@ -72,6 +72,19 @@ inline void multiply_plain(const kernels& type, i64 m, i64 n, i64 k, const void*
   multiply(x);
 }
 
+inline void correlate_any(const correlation& x) {
+  if (is_depthwise(x))
+    correlate_depthwise(x);
+  else
+    correlate(x);
+}
+inline void correlate_weights_any(const correlation& x, const void* given, void* result) {
+  if (is_depthwise(x))
+    correlate_weights_depthwise(x, given, result);
+  else
+    correlate_weights(x, given, result);
+}
+
 }  // namespace algebra
 
 // y from x and w.
@@ -83,7 +96,7 @@ inline void conv(const convolution& c, const void* x, const void* w, void* y) {
   if (algebra::is_product(c))
     algebra::multiply_plain(type, pixels, c.out, c.in, x, c.in, 1, w, 1, c.in, y);
   else
-    algebra::correlate(algebra::forward(c, type, x, w, y));
+    algebra::correlate_any(algebra::forward(c, type, x, w, y));
 }
 
 // dx, the gradient with respect to x of sum(y dy). Pixels of x that are stride_h and stride_w apart see the
@@ -125,7 +138,7 @@ inline void conv_data(const convolution& c, const void* dy, const void* w, void*
       to.columns = algebra::ceil_div(c.width - j, c.stride_w);
       to.result = algebra::further(dx, (i * c.width + j) * c.in, type.size);
       to.settle();
-      algebra::correlate(to);
+      algebra::correlate_any(to);
     }
 }
 
@@ -138,7 +151,7 @@ inline void conv_weight(const convolution& c, const void* x, const void* dy, voi
   if (algebra::is_product(c))
     algebra::multiply_plain(type, c.out, c.in, pixels, dy, 1, c.out, x, c.in, 1, dw);
   else
-    algebra::correlate_weights(algebra::forward(c, type, x, nullptr, nullptr), dy, dw);
+    algebra::correlate_weights_any(algebra::forward(c, type, x, nullptr, nullptr), dy, dw);
 }
 
 }  // namespace FLAME_HOST_ISA

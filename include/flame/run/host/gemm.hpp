@@ -108,6 +108,11 @@ inline void multiply(product x) {
   if (wants_dots(x))
     return in_chunks(n, std::max<i64>((1 << 16) / k, 1),
                      [&](i64 begin, i64 end) { run_dots(x, begin, end - begin); });
+  if (wants_row_sums(x)) {
+    // Parts of rows that are worth starting, and whose sums the first cache holds; none shorter than half a page.
+    const i64 part = std::clamp<i64>(ceil_div((1 << 18) / k, 64) * 64, 512, 4096);
+    return in_chunks(n, part, [&](i64 begin, i64 end) { run_row_sums(x, begin, end - begin); });
+  }
   const panel_layout layout(n, x.type->lanes);
   const product_cut by = cut(x, layout);
   const bool direct = adds_in_place(x) && by.splits == 1;

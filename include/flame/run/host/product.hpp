@@ -113,6 +113,53 @@ inline void run_dots(const product& x, i64 begin, i64 count) {
   x.type->dots(x.k.size(), x.a, x.b, columns, count, x.c, results, x.accumulate);
 }
 
+// One row of A and rows of B as they lie: C is the sum of B's rows, each times a number of A. A tile would walk down
+// columns, a page of memory from one row to the next.
+inline bool wants_row_sums(const product& x) {
+  return !x.type->converts && x.m.size() == 1 && x.k.rank == 1 && x.n.rank == 1 && x.n.contiguous(0) &&
+         x.n.contiguous(1) && x.n.size() >= 4 * x.type->lanes;
+}
+
+// c[0, n) (+)= sum over p of a[p a_stride] b[p b_stride + (0, n)]; some rows of B at a time.
+template <class T>
+FLAME_NOINLINE void row_sums(i64 depth, const void* row, i64 a_stride, const void* matrix, i64 b_stride, i64 n,
+                             void* result, bool add) {
+  using V = simd::vec<T>;
+  constexpr i64 lanes = simd::lanes<T>;
+  constexpr int some = 8;
+  const T *a = static_cast<const T*>(row), *b = static_cast<const T*>(matrix);
+  T* c = static_cast<T*>(result);
+  auto rows = [&]<int Rows>(std::integral_constant<int, Rows>, i64 p) {
+    V x[Rows];
+    const T* from = b + p * b_stride;
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) x[r] = simd::splat<V>(a[(p + r) * a_stride]);
+    const bool sum = add || p > 0;
+    i64 j = 0;
+    for (; j + lanes <= n; j += lanes) {
+      V y = sum ? simd::load<V>(c + j) : V{};
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) y = simd::fma(x[r], simd::load<V>(from + r * b_stride + j), y);
+      simd::store<V>(c + j, y);
+    }
+    if (j == n) return;
+    V y = sum ? read_vector<V>(c + j, n - j) : V{};
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) y = simd::fma(x[r], read_vector<V>(from + r * b_stride + j, n - j), y);
+    write_vector(c + j, y, n - j);
+  };
+  i64 p = 0;
+  for (; p + some <= depth; p += some) rows(std::integral_constant<int, some>{}, p);
+  for (; p < depth; ++p) rows(std::integral_constant<int, 1>{}, p);
+}
+
+// Columns [begin, begin + count) of C, as sums of rows.
+inline void run_row_sums(const product& x, i64 begin, i64 count) {
+  const auto loop = x.type->sum_size == 8 ? &row_sums<double> : &row_sums<float>;
+  loop(x.k.size(), x.a, x.k.strides[0][0], further(x.b, begin, x.type->size), x.k.strides[1][0], count,
+       further(x.c, begin, x.type->size), x.accumulate);
+}
+
 // Works on a range of rows and of panels, over one block of p after another.
 class block_worker {
  public:
