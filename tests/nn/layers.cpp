@@ -7,6 +7,7 @@
 #include <flame/nn/layers.hpp>
 #include <flame/nn/sequential.hpp>
 #include <flame/run/create.hpp>
+#include <flame/train/step.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -51,6 +52,21 @@ template <class Place> struct net {
        conv),
       (attention_layer<in<Place, "self">, channel, inner, head, head_dim>, self),
       (attention_layer<in<Place, "cross">, channel, inner, head, head_dim, foreign, false>, cross));
+};
+
+inline constexpr struct four : dim<4> {
+} four;
+
+// Groups of channels: several to a group, into a fixed axis, and one to each.
+template <class Place> struct grouped_net {
+  BOOST_HANA_DEFINE_STRUCT(
+      grouped_net,
+      (convolution_layer<in<Place, "pairs">, channel, inner, 3, conv_options{.padding = 1, .groups = 3}>,
+       pairs),
+      (convolution_layer<in<Place, "narrow">, inner, four, 1, conv_options{.stride = 2, .groups = 2}, false>,
+       narrow),
+      (convolution_layer<in<Place, "depth">, channel, channel, 5, conv_options{.padding = 2, .groups = 6}>,
+       depth));
 };
 
 using states = tensor<f64, batch, token, channel>;
@@ -180,6 +196,99 @@ TEST_CASE("convolution with stride and padding, pooling, flatten") {
             doctest::Approx((window[0] + window[1] + window[2] + window[3]) / 4).epsilon(1e-10));
       CHECK(flattened(b, 10 + o) == *std::max_element(window, window + 4));
     }
+}
+
+// A convolution with groups by its definition.
+template <class Model, class X, class Y>
+void expect_grouped(const Model& m, const std::string& path, const X& x, const Y& y, i64 kernel, i64 stride,
+                    i64 padding, i64 groups) {
+  const weight& w = m.find(path + ".weight");
+  const i64 in = x.extent(3), out = y.extent(3), part = in / groups;
+  REQUIRE(w.extents == std::vector<i64>{out, kernel, kernel, part});
+  REQUIRE(m.has(path + ".bias") == (path != "narrow"));
+  const std::span<const double> values = m.values(w);
+  for (i64 b = 0; b < y.extent(0); ++b)
+    for (i64 r = 0; r < y.extent(1); ++r)
+      for (i64 c = 0; c < y.extent(2); ++c)
+        for (i64 o = 0; o < out; ++o) {
+          double sum = path == "narrow" ? 0 : m.values(path + ".bias")[static_cast<std::size_t>(o)];
+          for (i64 i = 0; i < kernel; ++i)
+            for (i64 j = 0; j < kernel; ++j)
+              for (i64 k = 0; k < part; ++k) {
+                const i64 from_row = stride * r + i - padding, from_column = stride * c + j - padding;
+                if (from_row >= 0 && from_row < x.extent(1) && from_column >= 0 && from_column < x.extent(2))
+                  sum += values[static_cast<std::size_t>(((o * kernel + i) * kernel + j) * part + k)] *
+                         x(b, from_row, from_column, o / (out / groups) * part + k);
+              }
+          CHECK(y(b, r, c, o) == doctest::Approx(sum).epsilon(1e-10));
+        }
+}
+
+// The gradient of sum(y dy) with respect to the weights, stride 1.
+template <class X, class Y>
+std::vector<double> grouped_gradient(const X& x, const Y& dy, i64 kernel, i64 padding, i64 groups) {
+  const i64 part = x.extent(3) / groups, out = dy.extent(3);
+  std::vector<double> sums;
+  for (i64 o = 0; o < out; ++o)
+    for (i64 i = 0; i < kernel; ++i)
+      for (i64 j = 0; j < kernel; ++j)
+        for (i64 k = 0; k < part; ++k) {
+          double sum = 0;
+          for (i64 b = 0; b < dy.extent(0); ++b)
+            for (i64 r = 0; r < dy.extent(1); ++r)
+              for (i64 c = 0; c < dy.extent(2); ++c) {
+                const i64 row = r + i - padding, column = c + j - padding;
+                if (row >= 0 && row < x.extent(1) && column >= 0 && column < x.extent(2))
+                  sum += dy(b, r, c, o) * x(b, row, column, o / (out / groups) * part + k);
+              }
+          sums.push_back(sum);
+        }
+  return sums;
+}
+
+TEST_CASE("convolutions in groups: values, first weights, gradients") {
+  auto m = init<grouped_net, host, f64>(key(0), channel == 6, inner == 12);
+  const auto x = normal<f64>(key(2), batch == 2, row == 5, column == 4, channel == 6);
+  const auto [pairs, narrow, depth] = forward(m, [](auto n, auto a) {
+    auto p = n.pairs(a);
+    return outputs(p, n.narrow(p), n.depth(a));
+  })(x);
+  expect_grouped(m, "pairs", x, pairs, 3, 1, 1, 3);
+  expect_grouped(m, "narrow", pairs, narrow, 1, 2, 0, 2);
+  expect_grouped(m, "depth", x, depth, 5, 1, 2, 6);
+
+  // As PyTorch: uniform in +- 1 / sqrt(in / groups * kernel * kernel).
+  for (const auto& [path, fan] : {std::pair{"pairs.weight", 18.0},
+                                  {"pairs.bias", 18.0},
+                                  {"narrow.weight", 6.0},
+                                  {"depth.weight", 25.0},
+                                  {"depth.bias", 25.0}}) {
+    double most = 0;
+    for (double v : m.values(path)) most = std::max(most, std::abs(v));
+    CHECK(most <= 1 / std::sqrt(fan));
+    CHECK(most > 0.5 / std::sqrt(fan));
+  }
+
+  // The gradient of half of y's squares is y.
+  auto half = [](auto n, auto a) {
+    auto p = n.pairs(a);
+    auto d = n.depth(a);
+    return 0.5 * (sum(p * p) + sum(d * d));
+  };
+  auto step = train_step(m, half, sgd{.lr = 1.0});
+  const auto before = m.clone();
+  step(x);
+  auto expect_step = [&](const std::string& path, const std::vector<double>& want) {
+    for (std::size_t i = 0; i < want.size(); ++i)
+      CHECK(before.values(path)[i] - m.values(path)[i] == doctest::Approx(want[i]).epsilon(1e-9));
+  };
+  expect_step("pairs.weight", grouped_gradient(x, pairs, 3, 1, 3));
+  expect_step("depth.weight", grouped_gradient(x, depth, 5, 2, 6));
+}
+
+TEST_CASE("groups that do not divide the channels are refused") {
+  CHECK_THROWS_WITH_AS((init<grouped_net, host, f64>(key(0), channel == 7, inner == 12)),
+                       "flame::init: 3 groups do not divide the extent 7 of an axis", error);
 }
 
 TEST_CASE("attention over itself, over what came before, over a context") {

@@ -1,6 +1,9 @@
 // How a parameter begins. The defaults of the modules are PyTorch's.
 #pragma once
+#include <flame/base/error.hpp>
 #include <flame/expr/operand.hpp>
+
+#include <string>
 
 namespace flame::initial {
 
@@ -12,6 +15,19 @@ struct rule {
   initial::kind kind = initial::kind::zeros;
   double scale = 0;
 };
+
+// The extent of an axis, of which Extent knows those of whole axes: one that is a part of another has its share.
+template <class Axis, class Extent> i64 extent_along(const Extent& extent) {
+  if constexpr (requires { Axis::parts; }) {
+    const i64 whole = extent(axis_ptr<typename Axis::whole>);
+    if (whole % Axis::parts != 0)
+      throw error("flame::init: " + std::to_string(Axis::parts) + " groups do not divide the extent " +
+                  std::to_string(whole) + " of an axis");
+    return whole / Axis::parts;
+  } else {
+    return extent(axis_ptr<Axis>);
+  }
+}
 
 struct zeros {
   template <class Extent> static rule value(const Extent&) { return {kind::zeros, 0}; }
@@ -27,7 +43,7 @@ template <int Thousandths> struct normal {
 // comes to for the weights and the bias of linear and convolution (He et al. 2015).
 template <class... Axes> struct fan_in {
   template <class Extent> static rule value(const Extent& extent) {
-    double n = (1.0 * ... * static_cast<double>(extent(axis_ptr<Axes>)));
+    double n = (1.0 * ... * static_cast<double>(extent_along<Axes>(extent)));
     return {kind::uniform, n > 0 ? 1 / __builtin_sqrt(n) : 0};
   }
 };

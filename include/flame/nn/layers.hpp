@@ -42,20 +42,34 @@ struct embedding_table {
 template <int Size> struct tap_row : dim<Size> { static constexpr u64 id = mix(0x7A90, Size); };
 template <int Size> struct tap_column : dim<Size> { static constexpr u64 id = mix(0x7A91, Size); };
 
+// The channels that one of Parts groups reads.
+template <class Axis, int Parts>
+struct group_of : dim<Axis::extent == dynamic ? dynamic : Axis::extent / (Parts < 1 ? 1 : Parts)> {
+  static_assert(Parts >= 1 && (Axis::extent == dynamic || Axis::extent % Parts == 0),
+                "flame::convolution_layer: groups must divide the channels");
+  using whole = Axis;
+  static constexpr int parts = Parts;
+  static constexpr u64 id = mix(mix(0x7A92, axis_of<Axis>::id()), static_cast<u64>(Parts));
+};
+
 // conv(x) = conv2d(x, weight) + bias on [..., height, width, in]; weight [out, row, column, in / groups]. A
-// checkpoint holds it as PyTorch does, [out, in / groups, row, column]: see io/checkpoint.hpp.
+// checkpoint holds it as PyTorch does, [out, in / groups, row, column]: see io/checkpoint.hpp. With as many
+// groups as channels each channel has weights of its own. Groups must divide In and Out.
 template <class Place, const auto& In, const auto& Out, int Kernel, conv_options Options = conv_options{},
           bool Bias = true>
 struct convolution_layer {
+  static constexpr bool grouped = Options.groups != 1;
   using in_axis =
-      std::conditional_t<Options.groups == 1, detail::weight_axis<tag_of<In>, tag_of<Out>>, tag_of<In>>;
+      typename std::conditional_t<grouped, std::type_identity<group_of<tag_of<In>, Options.groups>>,
+                                  std::type_identity<detail::weight_axis<tag_of<In>, tag_of<Out>>>>::type;
   using rows = tap_row<Kernel>;
   using columns = tap_column<Kernel>;
   using fan = initial::fan_in<rows, columns, in_axis>;
   template <bool Present, fixed_string Name, class Init, const auto&... Axes>
   using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
-  static_assert(Options.groups == 1,
-                "flame::convolution_layer: groups are written with conv2d<options>(x, w)");
+  static_assert(tag_of<Out>::extent == dynamic || Options.groups < 1 ||
+                    tag_of<Out>::extent % Options.groups == 0,
+                "flame::convolution_layer: groups must divide the channels");
 
   BOOST_HANA_DEFINE_STRUCT(convolution_layer,
                            (param<Place, "weight", fan, Out, detail::axis_object<rows>,
@@ -65,7 +79,7 @@ struct convolution_layer {
 
   constexpr auto operator()(const auto& x) const {
     auto y = [&] {
-      if constexpr (std::is_same_v<in_axis, tag_of<In>>)
+      if constexpr (grouped || std::is_same_v<in_axis, tag_of<In>>)
         return conv2d<Options>(x, weight);
       else
         return conv2d<Options>(rename(x, tag_of<In>{}, in_axis{}), weight);

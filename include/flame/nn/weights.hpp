@@ -100,10 +100,10 @@ struct layout_visitor {
     }
     auto extent = [&](const axis_info* a) { return extent_of(a, w); };
     const tensor_type& t = w.leaf->type;
-    for (int i = 0; i < t.rank; ++i) {
-      w.extents.push_back(extent(t.axes[i]));
-      w.axis_names.push_back(t.axes[i]->name);
-    }
+    [&]<class E, class... Axes>(std::type_identity<shape<E, Axes...>>) {
+      (w.extents.push_back(initial::extent_along<Axes>(extent)), ...);
+    }(std::type_identity<shape_of<Symbol>>{});
+    for (int i = 0; i < t.rank; ++i) w.axis_names.push_back(t.axes[i]->name);
     w.init = Symbol::init::value(extent);
     if (last == text("lora_scale"))
       w.init = {initial::kind::constant, w.rank > 0 ? choice->alpha / static_cast<double>(w.rank) : 0};
