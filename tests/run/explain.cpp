@@ -5,6 +5,8 @@
 #include <flame/run/create.hpp>
 #include <flame/run/function.hpp>
 
+#include <algorithm>
+
 namespace explain_test {
 
 using namespace flame;

@@ -6,6 +6,7 @@
 #include <flame/language.hpp>
 
 #include <atomic>
+#include <flame/plan/shared_code.hpp>
 #include <flame/run/compare.hpp>
 #include <flame/run/create.hpp>
 #include <flame/run/function.hpp>

@@ -10,6 +10,15 @@
 #define FLAME_INLINE inline __attribute__((always_inline))
 #define FLAME_NOINLINE __attribute__((noinline))
 
+// Functions that are no templates are compiled once, into flame::kernels, whose users see their declarations
+// alone (x_interface.hpp); without it they are inline in every file (x_definitions.hpp). x.hpp includes what
+// there must be.
+#if defined(FLAME_HOST_COMPILED)
+#define FLAME_FUNCTION
+#else
+#define FLAME_FUNCTION inline
+#endif
+
 namespace flame {
 
 using u8 = unsigned char;

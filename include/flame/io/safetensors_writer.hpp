@@ -69,7 +69,7 @@ inline void append_json(std::string& out, std::string_view text) {
     text += name_of(entry->dtype);
     text += "\",\"shape\":[";
     for (std::size_t axis = 0; axis < entry->shape.size(); ++axis)
-      text += (axis ? "," : "") + std::to_string(entry->shape[axis]);
+      text.append(axis ? "," : "").append(std::to_string(entry->shape[axis]));  // g++ 12 misjudges "," + s
     text += "],\"data_offsets\":[" + std::to_string(offset) + ",";
     if (__builtin_add_overflow(offset, size, &offset)) throw error(who + ": the file's size overflows");
     text += std::to_string(offset) + "]}";

@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/nn/visit.hpp>
 #include <flame/run/program_cache.hpp>
+#include <flame/run/tensor.hpp>
 
 #include <memory>
 #include <span>

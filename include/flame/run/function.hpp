@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/expr/gradient.hpp>
 #include <flame/run/program_cache.hpp>
+#include <flame/run/tensor.hpp>
 
 namespace flame {
 

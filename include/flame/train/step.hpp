@@ -6,6 +6,8 @@
 #include <flame/train/engine.hpp>
 #include <flame/train/gradient.hpp>
 
+#include <algorithm>
+
 namespace flame {
 
 // Made by train_step. Called with a batch it does one step.

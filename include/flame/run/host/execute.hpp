@@ -1,7 +1,9 @@
-// The host backend: programs run by the executors of groups, contractions, convolutions, pooling and indexing.
+// The host backend: programs run by the executors of groups, contractions, convolutions, pooling and
+// indexing.
 //
-// Compiling the executors takes some twenty seconds, so they are compiled once: into flame::kernels (kernels/host.cpp),
-// whose users see FLAME_HOST_COMPILED and this interface alone, or into every file of a header-only user.
+// Compiling the executors takes some twenty seconds, so they are compiled once: into flame::kernels
+// (kernels/host.cpp), whose users see FLAME_HOST_COMPILED and this interface alone, or into every file of a
+// header-only user.
 #pragma once
 #include <flame/plan/program.hpp>
 #include <flame/run/backend.hpp>
@@ -11,12 +13,6 @@
 #include <new>
 #include <vector>
 
-#if defined(FLAME_HOST_COMPILED)
-#define FLAME_HOST_FUNCTION
-#else
-#define FLAME_HOST_FUNCTION inline
-#endif
-
 namespace flame::host_code {
 
 // Memory that grows to what the largest of its users needs.
@@ -25,7 +21,8 @@ class arena {
   std::byte* reserve(i64 bytes) {
     if (bytes > size_) {
       memory_.reset();
-      memory_.reset(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64})));
+      memory_.reset(
+          static_cast<std::byte*>(::operator new (static_cast<std::size_t>(bytes), std::align_val_t{64})));
       size_ = bytes;
     }
     return memory_.get();
@@ -34,7 +31,7 @@ class arena {
 
  private:
   struct release {
-    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{64}); }
+    void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{64}); }
   };
   std::unique_ptr<std::byte, release> memory_;
   i64 size_ = 0;

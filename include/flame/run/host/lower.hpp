@@ -128,7 +128,7 @@ struct executable::lowered {
   std::vector<void*> at;         // by tensor of the step that runs
 };
 
-FLAME_HOST_FUNCTION executable::executable(program p)
+FLAME_FUNCTION executable::executable(program p)
     : program_(static_cast<program&&>(p)), lowered_(std::make_unique<lowered>()) {
   for (const program_step& s : program_.steps) lowered_->steps.push_back(lower(s));
   lowered_->base.resize(static_cast<std::size_t>(program_.buffers.size()));
@@ -136,11 +136,11 @@ FLAME_HOST_FUNCTION executable::executable(program p)
   for (const lowered_step& s : lowered_->steps) most = std::max(most, s.places.size());
   lowered_->at.resize(most);
 }
-FLAME_HOST_FUNCTION executable::executable(executable&&) noexcept = default;
-FLAME_HOST_FUNCTION executable::~executable() = default;
+FLAME_FUNCTION executable::executable(executable&&) noexcept = default;
+FLAME_FUNCTION executable::~executable() = default;
 
-FLAME_HOST_FUNCTION void executable::run(const std::vector<void*>& externals, arena& memory,
-                                         std::vector<double>* seconds) {
+FLAME_FUNCTION void executable::run(const std::vector<void*>& externals, arena& memory,
+                                    std::vector<double>* seconds) {
   std::vector<std::byte*>& base = lowered_->base;
   std::byte* own = memory.reserve(program_.arena_bytes);
   for (std::size_t b = 0; b < base.size(); ++b) {
@@ -164,7 +164,7 @@ FLAME_HOST_FUNCTION void executable::run(const std::vector<void*>& externals, ar
   flame::host_kernels::reserve_for_all_threads();
 }
 
-FLAME_HOST_FUNCTION int thread_count() { return flame::host_kernels::thread_count(); }
-FLAME_HOST_FUNCTION void set_thread_count(int n) { flame::host_kernels::set_thread_count(n); }
+FLAME_FUNCTION int thread_count() { return flame::host_kernels::thread_count(); }
+FLAME_FUNCTION void set_thread_count(int n) { flame::host_kernels::set_thread_count(n); }
 
 }  // namespace flame::host_code
