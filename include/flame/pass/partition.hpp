@@ -4,16 +4,16 @@
 
 namespace flame {
 
-// all: every value that the backward reads. cut: the minimum cut between what is costly and what the backward reads,
-// weighed by bytes. inputs: nothing but the operands.
+// all: every value that the backward reads. cut: the minimum cut between what is costly and what the backward
+// reads, weighed by bytes. inputs: nothing but the operands.
 enum class keep : u8 { all, cut, inputs };
 
 namespace flow {
 
 // Maximum flow (Dinic 1970) on small networks, without recursion.
 struct network {
-  list<int> head;            // by vertex: its last edge
-  list<int> next, to;        // by edge; edge e ^ 1 is e in the other direction
+  list<int> head;      // by vertex: its last edge
+  list<int> next, to;  // by edge; edge e ^ 1 is e in the other direction
   list<i64> room;
   list<int> level, at;
 
@@ -55,7 +55,8 @@ struct network {
           continue;
         }
         int e = at.items[n];
-        while (e >= 0 && !(room.items[e] > 0 && level.items[to.items[e]] == level.items[n] + 1)) e = next.items[e];
+        while (e >= 0 && !(room.items[e] > 0 && level.items[to.items[e]] == level.items[n] + 1))
+          e = next.items[e];
         at.items[n] = e;
         if (e >= 0) {
           path.push(e);
@@ -82,30 +83,40 @@ struct network {
   return code == op::constant || code == op::extent || code == op::iota || code == op::broadcast ||
          code == op::uniform || code == op::normal || code == op::fold;
 }
-// Never made anew under `cut`.
-[[nodiscard]] constexpr bool is_costly(op code) {
-  op_kind k = kind_of(code);
-  return k == op_kind::library || k == op_kind::function;
-}
-
 // Bytes of a value, an axis known only at run time counted as 64.
 [[nodiscard]] constexpr i64 estimated_bytes(const tensor_type& t) {
   i64 n = size_of(t.element);
-  for (int i = 0; i < t.rank; ++i) n *= t.axes[i]->extent == dynamic ? 64 : t.axes[i]->extent > 0 ? t.axes[i]->extent : 1;
+  for (int i = 0; i < t.rank; ++i)
+    n *= t.axes[i]->extent == dynamic ? 64 : t.axes[i]->extent > 0 ? t.axes[i]->extent : 1;
   return n;
+}
+
+// Never made anew under `cut`: library operations and calls, but for batched products that are larger than
+// both of their operands together. Those are attention's scores: quadratic in the number of tokens, and
+// little work for each byte.
+[[nodiscard]] constexpr bool is_costly(const graph& g, int n) {
+  const op code = g.nodes.items[n].code;
+  const op_kind k = kind_of(code);
+  if (k != op_kind::library && k != op_kind::function) return false;
+  if (code != op::contract) return true;
+  const tensor_type &t = g.type(n), &a = g.type(g.arg(n, 0)), &b = g.type(g.arg(n, 1));
+  bool batched = false;
+  for (int i = 0; i < t.rank; ++i) batched = batched || (a.has(t.axes[i]) && b.has(t.axes[i]));
+  return !batched || estimated_bytes(t) <= estimated_bytes(a) + estimated_bytes(b);
 }
 
 namespace detail {
 
-// The minimum cut between what can be had only by keeping something (costly values, operands that the backward is not
-// given) and what the backward reads. free: by node, made anew from nothing that has to be kept.
+// The minimum cut between what can be had only by keeping something (costly values, operands that the
+// backward is not given) and what the backward reads. free: by node, made anew from nothing that has to be
+// kept.
 constexpr void cut(const graph& g, const list<u8>& reading, const list<u8>& free, list<u8>& kept) {
   constexpr i64 infinite = 1ll << 60;
   flow::network net;
   const int source = net.vertex(), sink = net.vertex();
   list<u8> wanted = reading;  // read, or made into something that is
   for (int n = g.size() - 1; n >= 0; --n)
-    if (wanted.items[n] && !free.items[n] && !is_costly(g.nodes.items[n].code))
+    if (wanted.items[n] && !free.items[n] && !is_costly(g, n))
       for (int x : g.args_of(n)) wanted.items[x] = 1;
   list<int> before, after;  // by node: the vertices of what it is made from and of its value
   before.resize(g.size(), -1);
@@ -113,7 +124,7 @@ constexpr void cut(const graph& g, const list<u8>& reading, const list<u8>& free
   for (int n = 0; n < g.size(); ++n) {
     if (!wanted.items[n] || free.items[n]) continue;
     const op code = g.nodes.items[n].code;
-    if (code == op::leaf || is_costly(code)) {
+    if (code == op::leaf || is_costly(g, n)) {
       before.items[n] = source;
     } else {
       int made_from = 0;
@@ -135,13 +146,14 @@ constexpr void cut(const graph& g, const list<u8>& reading, const list<u8>& free
   }
   net.run(source, sink);
   for (int n = 0; n < g.size(); ++n)
-    kept.items[n] = before.items[n] != after.items[n] && net.reached(before.items[n]) && !net.reached(after.items[n]);
+    kept.items[n] =
+        before.items[n] != after.items[n] && net.reached(before.items[n]) && !net.reached(after.items[n]);
 }
 
 }  // namespace detail
 
-// The nodes to keep. g: a joint graph whose first `values` outputs are the forward's and whose other outputs are
-// gradients. held: leaves that the backward is given anyway.
+// The nodes to keep. g: a joint graph whose first `values` outputs are the forward's and whose other outputs
+// are gradients. held: leaves that the backward is given anyway.
 [[nodiscard]] constexpr list<int> partition(const graph& g, int values, const list<u8>& held, keep policy) {
   list<u8> forward, reading, free, kept;
   forward.resize(g.size(), 0);
@@ -167,7 +179,7 @@ constexpr void cut(const graph& g, const list<u8>& reading, const list<u8>& free
   if (policy == keep::cut) {
     for (int n = 0; n < g.size(); ++n) {
       const op code = g.nodes.items[n].code;
-      u8 all = code == op::leaf ? held.items[n] : !is_costly(code);
+      u8 all = code == op::leaf ? held.items[n] : !is_costly(g, n);
       for (int x : g.args_of(n)) all = all && free.items[x];
       free.items[n] = all;
     }

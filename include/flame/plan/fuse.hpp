@@ -214,6 +214,75 @@ struct state {
     }
     for (int n = 0; n < g.size(); ++n)
       if (how[n] == making::fused && is_reduction(g, n) && !row[n]) share(n);
+    absorb();
+  }
+
+  // Groups that stand lower than they need: one joins the group that makes what it reads, if no more values have to be
+  // stored then. (A gradient's operands, of which the gradient itself is wanted earlier.)
+  constexpr void absorb() {
+    list<list<int>> members;
+    members.resize(spaces.size());
+    for (int n = 0; n < g.size(); ++n)
+      if (how[n] == making::fused) members[find(group_of[n])].push(n);
+    for (int n = 0; n < g.size(); ++n) {
+      if (how[n] != making::fused) continue;
+      const int from = find(group_of[n]);
+      if (members[from].empty() || members[from][0] != n) continue;  // once for each group
+      int into = -1;
+      for (int m : members[from])
+        for (int k = 0; k < g[m].arg_count; ++k) {
+          const int a = meant(g, g.arg(m, k));
+          if (how[a] != making::fused || find(group_of[a]) == from) continue;
+          if (int q = find(group_of[a]); into < 0 || group_height[q] < group_height[into]) into = q;
+        }
+      space wider;
+      if (into < 0 || !join(spaces[into], spaces[from], wider) || !equal_sets(spaces[into].all, spaces[from].all)) continue;
+      int stored = 0, spared = 0;
+      bool fits = true;
+      for (int m : members[from]) {
+        fits = fits && !(wider.has_inner && is_reduction(g, m) && !row[m] && batched(m));
+        for (int k = 0; k < g[m].arg_count; ++k) fits = fits && made_before(g.arg(m, k), from, into);
+        stored += output[m] || read_outside(m, from, from);
+      }
+      for (int m : members[into]) {
+        fits = fits && !(wider.has_inner && is_reduction(g, m) && !row[m] && batched(m));
+        spared += equal_sets(g.type(m), spaces[into].all) && !output[m] && !read_outside(m, into, from) &&
+                  read_outside(m, into, into);
+      }
+      if (!fits || spared < stored) continue;
+      parent[from] = into;
+      spaces[into] = wider;
+      members[into].append(members[from]);
+      members[from].clear();
+    }
+  }
+  // Whether group `into` may read n, an operand in group `from`: a value of one of the two, or one that is there before.
+  constexpr bool made_before(int n, int from, int into) {
+    const int a = meant(g, n);
+    switch (how[a]) {
+      case making::leaf:
+      case making::immediate: return true;
+      case making::fused: {
+        const int q = find(group_of[a]);
+        return q == from || q == into || group_height[q] > group_height[into];
+      }
+      case making::library:
+      case making::call: return height[a] > group_height[into];
+      case making::uniform:
+        for (int k = 0; k < g[a].arg_count; ++k)
+          if (!made_before(g.arg(a, k), from, into)) return false;
+        return true;
+      default: {  // a view, whose operand must stand in memory
+        const int of = g.arg(a, 0), q = how[meant(g, of)] == making::fused ? find(group_of[meant(g, of)]) : -1;
+        return (q < 0 || (q != from && q != into)) && made_before(of, from, into);
+      }
+    }
+  }
+  // Whether n, of group a, is read by anything but groups a and b.
+  constexpr bool read_outside(int n, int a, int b) {
+    for (int r : readers[n])
+      if (how[r] != making::fused || (find(group_of[r]) != a && find(group_of[r]) != b)) return true;
+    return false;
   }
   // A column sum of what is in memory joins a group that reads it too.
   constexpr void share(int n) {

@@ -1,5 +1,5 @@
-// A program: the steps of a function and of all that it calls, unrolled for one set of extents, with every buffer
-// placed. Backends lower it (run/); nothing in it is a pointer.
+// A program: the steps of a function and of all that it calls, unrolled for one set of extents, with every
+// buffer placed. Backends lower it (run/); nothing in it is a pointer.
 #pragma once
 #include <flame/graph/extents.hpp>
 #include <flame/plan/fuse.hpp>
@@ -52,8 +52,10 @@ enum class buffer_kind : u8 {
 struct buffer {
   buffer_kind kind = buffer_kind::arena;
   i64 bytes = 0;
-  i64 offset = 0;           // arena
+  i64 offset = 0;             // arena
   int first = -1, last = -1;  // steps between which it is live
+  int home =
+      -1;  // arena: the buffer at whose place it stands, itself or one that died when it was first written
 };
 
 struct program_step {
