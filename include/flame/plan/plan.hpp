@@ -1,7 +1,9 @@
-// Planning: a function and the extents of its operands become a program. Calls are unrolled here, stacks instance by
-// instance; values that are zero for want of extent are known, and steps that nobody needs are dropped.
+// Planning: a function and the extents of its operands become a program. Calls are unrolled here, stacks
+// instance by instance; values that are zero for want of extent are known, and steps that nobody needs are
+// dropped.
 #pragma once
 #include <flame/pass/simplify.hpp>
+#include <flame/plan/copies.hpp>
 #include <flame/plan/memory.hpp>
 #include <flame/plan/shared_code.hpp>
 
@@ -25,8 +27,8 @@ namespace planning {
   return l;
 }
 
-// The extents of a function's leaves. The axes of a stack stand for its first instance: each instance binds its own
-// when it is planned.
+// The extents of a function's leaves. The axes of a stack stand for its first instance: each instance binds
+// its own when it is planned.
 inline void bind_leaves(extents& e, const function_info& f, const list<placed>& operands) {
   for (bool stacks : {false, true})
     for (int k = 0; k < f.leaf_count; ++k) {
@@ -40,7 +42,8 @@ inline void bind_leaves(extents& e, const function_info& f, const list<placed>& 
         if (!empty) one = &one->instances[0];
       }
       for (int i = l.type.stack; i < l.type.rank && !empty; ++i)
-        if (!stacks || !e.known(l.type.axes[i])) e.bind(l.type.axes[i], one->one.extents[i - l.type.stack], {"argument ", l.name});
+        if (!stacks || !e.known(l.type.axes[i]))
+          e.bind(l.type.axes[i], one->one.extents[i - l.type.stack], {"argument ", l.name});
     }
 }
 
@@ -52,8 +55,8 @@ class planner {
 
   int external(i64 bytes) { return program_.buffers.push({buffer_kind::external, bytes}); }
 
-  // Plans one call of f. operands: one for each leaf, in order. targets: for each output where it must stand, or a
-  // value without a buffer. Returns where each output stands.
+  // Plans one call of f. operands: one for each leaf, in order. targets: for each output where it must stand,
+  // or a value without a buffer. Returns where each output stands.
   list<placed> call(const function_info& f, const list<placed>& operands, const list<placed>& targets,
                     const extents* outside) {
     const planning::planned_function& fn = planning::planned(f);
@@ -72,7 +75,8 @@ class planner {
     }
     fr.targets.resize(fn.g.size());
     for (int i = 0; i < fn.g.outputs.size() && i < targets.size(); ++i)
-      if (has_target(targets[i]) && !has_target(fr.targets[fn.g.outputs[i]])) fr.targets[fn.g.outputs[i]] = targets[i];
+      if (has_target(targets[i]) && !has_target(fr.targets[fn.g.outputs[i]]))
+        fr.targets[fn.g.outputs[i]] = targets[i];
     for (const fused_step& s : fn.f.steps) {
       if (s.call)
         plan_call(fr, s.node);
@@ -140,9 +144,11 @@ class planner {
     placed v;
     switch (g[n].code) {
       case op::result: v = value(fr, g.arg(n, 0)).instances[static_cast<int>(g.number(n, 0))]; break;
-      case op::permute: case op::rename: case op::split: case op::merge: case op::slice:
-        v.one = view(fr, n, value(fr, g.arg(n, 0)).one);
-        break;
+      case op::permute:
+      case op::rename:
+      case op::split:
+      case op::merge:
+      case op::slice: v.one = view(fr, n, value(fr, g.arg(n, 0)).one); break;
       default: refuse(g[n].code, fault::operands_clash);
     }
     fr.values[n] = v;
@@ -289,7 +295,8 @@ class planner {
     placed r = a;
     if (a.stacked) {
       for (int i = 0; i < a.instances.size(); ++i)
-        r.instances[i] = sum(a.instances[i], b.instances[i], has_target(target) ? target.instances[i] : placed{});
+        r.instances[i] =
+            sum(a.instances[i], b.instances[i], has_target(target) ? target.instances[i] : placed{});
       return r;
     }
     if (b.one.zero || a.one.elements() == 0) return a;
@@ -306,9 +313,7 @@ class planner {
     s.code = &step.code;
     s.function = fr.fn.info, s.node = step.node;
     s.bound.slots.resize(step.code.slots.size());
-    bool copies = step.code.body.size() == 2 && step.code.slots.size() == 2 &&
-                  step.code.slots[0].kind == slot_kind::input && step.code.slots[0].node == step.code.slots[1].node;
-    if (copies) {  // an output that is a view: `call` delivers it
+    if (planning::copies(step)) {  // an output that is a view: `call` delivers it
       value(fr, step.code.slots[0].node);
       return;
     }
@@ -366,7 +371,8 @@ class planner {
     int parts[3] = {0, 0, all.size()};
     join(s, all, extent, parts, true);
   }
-  void join(program_step& s, const list<const axis_info*>& all, const list<i64>& extent, const int* parts, bool map) {
+  void join(program_step& s, const list<const axis_info*>& all, const list<i64>& extent, const int* parts,
+            bool map) {
     bound_group& b = s.bound;
     b.code = s.code;
     list<list<i64>> strides;
@@ -409,7 +415,9 @@ class planner {
   static bool scales(op code, int i) {
     switch (code) {
       case op::gather: return i == 0;
-      case op::scatter_add: case op::pool_take: case op::pool_put: return i == 1;
+      case op::scatter_add:
+      case op::pool_take:
+      case op::pool_put: return i == 1;
       default: return true;
     }
   }
@@ -433,7 +441,8 @@ class planner {
           zero = true;
         else
           l = dense_like(l), fill(l, 0);
-      } else if (o.code != op::contract && o.code != op::gather && o.code != op::scatter_add && !l.contiguous()) {
+      } else if (o.code != op::contract && o.code != op::gather && o.code != op::scatter_add &&
+                 !l.contiguous()) {
         located d = dense_like(l);
         copy(l, d, fr.fn.info, n);
         l = d;
@@ -562,8 +571,8 @@ class planner {
     fr.known[n] = 1;
   }
 
-  // What of a call's outputs must have memory of its own, since sums are accumulated into it: made by the call (buffers
-  // `first` and above) and for no other output.
+  // What of a call's outputs must have memory of its own, since sums are accumulated into it: made by the
+  // call (buffers `first` and above) and for no other output.
   struct made_outputs {
     const list<placed>& all;
     int first;
@@ -603,13 +612,15 @@ class planner {
   }
 
   // What a stack of no instances gives: the carried operands themselves, sums of nothing.
-  void empty_stack(frame& fr, int n, int j, const call_info& info, const list<placed>& operands, placed& out) {
+  void empty_stack(frame& fr, int n, int j, const call_info& info, const list<placed>& operands,
+                   placed& out) {
     if (info.outputs[j] == output_mode::carry)
       for (int i = 0; i < operands.size(); ++i)
         if (info.operands[i].mode == operand_mode::carry && info.operands[i].index == j) out = operands[i];
     if (info.outputs[j] == output_mode::sum)
       for (int r = 0; r < fr.fn.g.size(); ++r)
-        if (fr.fn.g.is(r, op::result) && fr.fn.g.arg(r, 0) == n && static_cast<int>(fr.fn.g.number(r, 0)) == j) {
+        if (fr.fn.g.is(r, op::result) && fr.fn.g.arg(r, 0) == n &&
+            static_cast<int>(fr.fn.g.number(r, 0)) == j) {
           out = zeros(fr.fn.g.type(r), fr.e, 0);
         }
   }
