@@ -1,0 +1,4 @@
+// Defines mixer.
+#include "wave.hpp"
+
+FLAME_DEFINE(waves::mixer, [](auto h, auto w) { return waves::mixed(h, w); })
