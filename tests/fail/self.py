@@ -21,6 +21,24 @@ columns product;
 #endif
 """
 
+NUMBERED = """// error 1: the last axis of a must be the first of b
+// names 1: columns
+// error 2: the last axis of a must be the first of b
+// names 2: rows
+struct columns {};
+struct rows {};
+template <class T> struct matmul {
+  static_assert(sizeof(T) == 0, "flame::matmul(a, b): the last axis of a must be the first of b");
+};
+#if MUST_FAIL == 1
+matmul<columns> product;
+#elif MUST_FAIL == 2
+matmul<rows> product;
+#else
+columns product;
+#endif
+"""
+
 
 class Check(unittest.TestCase):
     def problems(self, text):
@@ -48,6 +66,20 @@ class Check(unittest.TestCase):
 
     def test_words_that_are_missing(self):
         self.assertIn("somewhere", self.problems(GOOD.replace("names: columns", "names: channels"))[0])
+
+    def test_numbered(self):
+        self.assertEqual(self.problems(NUMBERED), [])
+
+    def test_numbered_case_that_compiles(self):
+        text = NUMBERED.replace("#elif MUST_FAIL == 2\nmatmul<rows>", "#elif MUST_FAIL == 2\nrows")
+        self.assertIn("case 2, must not compile", self.problems(text)[0])
+
+    def test_numbered_case_with_other_words(self):
+        self.assertIn("somewhere: rows", self.problems(NUMBERED.replace("matmul<rows>", "matmul<columns>"))[0])
+
+    def test_number_that_is_left_out(self):
+        self.assertIn("without a gap", self.problems(NUMBERED.replace("error 2", "error 3"))[0])
+        self.assertIn("no line", self.problems(NUMBERED.replace("#elif MUST_FAIL == 2", "#elif MUST_FAIL == 4"))[0])
 
     def test_file_without_words(self):
         self.assertIn("no line", self.problems(GOOD.replace("// error:", "// words:"))[0])

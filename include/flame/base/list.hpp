@@ -16,10 +16,10 @@ struct array_view {
   int count = 0;
 
   constexpr array_view() = default;
-  constexpr array_view(const T* from, int n) : items(from), count(n) {}
-  constexpr array_view(const list<T>& from) : items(from.items), count(from.count) {}
+  constexpr array_view(const T* first_item, int item_count) : items(first_item), count(item_count) {}
+  constexpr array_view(const list<T>& that_list) : items(that_list.items), count(that_list.count) {}
   template <int N>
-  constexpr array_view(const T (&from)[N]) : items(from), count(N) {}
+  constexpr array_view(const T (&those_items)[N]) : items(those_items), count(N) {}
 
   [[nodiscard]] constexpr bool empty() const { return count == 0; }
   [[nodiscard]] constexpr int size() const { return count; }
@@ -42,10 +42,12 @@ struct list {
   int room = 0;
 
   constexpr list() = default;
-  constexpr list(const list& other) { append(other); }
-  constexpr list(list&& other) noexcept : items(other.items), count(other.count), room(other.room) {
-    other.items = nullptr;
-    other.count = other.room = 0;
+  // No plain words here: g++ 12 warns that parameters of a template's constructors shadow the user's globals.
+  constexpr list(const list& that_list) { append(that_list); }
+  constexpr list(list&& that_list) noexcept
+      : items(that_list.items), count(that_list.count), room(that_list.room) {
+    that_list.items = nullptr;
+    that_list.count = that_list.room = 0;
   }
   constexpr list& operator=(const list& other) {
     if (this != &other) {
@@ -65,11 +67,11 @@ struct list {
   }
   constexpr ~list() { delete[] items; }
 
-  constexpr explicit list(array_view<T> from) { append(from); }
-  constexpr list(const T* from, int n) { append(array_view<T>(from, n)); }
+  constexpr explicit list(array_view<T> that_view) { append(that_view); }
+  constexpr list(const T* first_item, int item_count) { append(array_view<T>(first_item, item_count)); }
   template <int N>
-  constexpr list(const T (&from)[N]) {
-    append(array_view<T>(from, N));
+  constexpr list(const T (&those_items)[N]) {
+    append(array_view<T>(those_items, N));
   }
 
   constexpr void reserve(int n) {
@@ -130,6 +132,14 @@ struct list {
     for (int i = 0; i < a.count; ++i)
       if (!(a.items[i] == b.items[i])) return false;
     return true;
+  }
+};
+
+// For sort: what is pointed to has an id.
+struct by_id {
+  template <class T>
+  constexpr bool operator()(const T* a, const T* b) const {
+    return a->id < b->id;
   }
 };
 

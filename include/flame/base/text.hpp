@@ -50,8 +50,8 @@ template <int N>
 struct fixed_string {
   char chars[static_cast<unsigned>(N)] = {};
   constexpr fixed_string() = default;
-  constexpr fixed_string(const char (&from)[static_cast<unsigned>(N)]) {
-    for (int i = 0; i < N; ++i) chars[i] = from[i];
+  constexpr fixed_string(const char (&literal_chars)[static_cast<unsigned>(N)]) {
+    for (int i = 0; i < N; ++i) chars[i] = literal_chars[i];
   }
 };
 template <unsigned long N>

@@ -40,22 +40,39 @@ struct common_element<A, B> {
 
 }  // namespace detail
 
+namespace detail {
+// The number that decimal digits spell: exact where it has at most 15 of them and its power of ten is below 23.
+// No lambda: g++ 12 would warn that its variables shadow the user's globals.
+template <char... Digits>
+constexpr u64 spelled() {
+  static_assert(((Digits == '.' || Digits == 'e' || Digits == 'E' || Digits == '+' || Digits == '-' ||
+                  Digits == '\'' || (Digits >= '0' && Digits <= '9')) && ...),
+                "flame: a literal such as 2_c or 1e-5_c is a decimal number");
+  const char digits[] = {Digits...};
+  double number = 0, power = 1;
+  int places = 0, exponent = 0, sign = 1;
+  bool fraction = false, behind_e = false;
+  for (char digit : digits) {
+    if (digit == '.') fraction = true;
+    if (digit == 'e' || digit == 'E') behind_e = true;
+    if (digit == '-') sign = -1;
+    if (digit < '0' || digit > '9') continue;
+    if (behind_e)
+      exponent = exponent * 10 + (digit - '0');
+    else
+      number = number * 10 + (digit - '0'), places += fraction;
+  }
+  exponent = sign * exponent - places;
+  for (int i = 0; i < (exponent < 0 ? -exponent : exponent); ++i) power *= 10;
+  return bits_of(exponent < 0 ? number / power : number * power);
+}
+}  // namespace detail
+
 // The literal of a number that is part of the type: 2_c, 0.5_c.
 namespace literals {
 template <char... Digits>
 constexpr auto operator""_c() {
-  constexpr auto bits = [] {
-    const char digits[] = {Digits...};
-    double v = 0, scale = 0;
-    for (char d : digits) {
-      if (d == '.')
-        scale = 1;
-      else if (d != '\'')
-        v = v * 10 + (d - '0'), scale *= 10;
-    }
-    return __builtin_bit_cast(u64, scale > 0 ? v / scale : v);
-  };
-  return structural<bits()>{};
+  return structural<detail::spelled<Digits...>()>{};
 }
 }  // namespace literals
 
@@ -151,10 +168,29 @@ constexpr auto operator!(const A& a) {
   return logical_not(a);
 }
 
+// Numbers that are part of the type, among themselves: -1_c, 1_c / 3_c.
+#define FLAME_STRUCTURAL(symbol)                                                                                       \
+  template <u64 A, u64 B>                                                                                              \
+  constexpr auto operator symbol(const structural<A>&, const structural<B>&) {                                         \
+    return structural<bits_of(structural<A>::value symbol structural<B>::value)>{};                                    \
+  }
+FLAME_STRUCTURAL(+)
+FLAME_STRUCTURAL(-)
+FLAME_STRUCTURAL(*)
+FLAME_STRUCTURAL(/)
+#undef FLAME_STRUCTURAL
+template <u64 A>
+constexpr auto operator-(const structural<A>&) {
+  return structural<bits_of(-structural<A>::value)>{};
+}
+
 // x in another element type: rounds to nearest, truncates towards zero to integers, false and true are 0 and 1.
+// cast<f32>(1_c) is a scalar, for where no neighbour says its element type.
 template <element To, operand_type A>
 constexpr auto cast(const A& a) {
-  if constexpr (std::is_same_v<To, element_of<shape_of<A>>>)
+  if constexpr (is_structural<A>)
+    return structural_of<To, A::bits>{};
+  else if constexpr (std::is_same_v<To, element_of<shape_of<A>>>)
     return a;
   else
     return emit<op::cast, on_axes<>, with_numbers<static_cast<u64>(dtype_of<To>)>>(a);

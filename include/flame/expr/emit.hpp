@@ -291,7 +291,31 @@ struct one_operation {
   static constexpr draft make() { return build(std::make_integer_sequence<int, sizeof...(A)>{}); }
 };
 
+// A leaf by itself, as the expression that simplification leaves where nothing happens to it.
+template <class Leaf>
+struct leaf_alone {
+  using ample = room<8, 1, 1, 1, 1>;
+  static constexpr draft make() {
+    draft d;
+    d.g.outputs.push(d.g.leaf(&leaf_of<Leaf>::info));
+    return d;
+  }
+};
+template <class T>
+struct as_expression {
+  using type = T;
+};
+template <leaf_type T>
+struct as_expression<T> {
+  using type = expr_of<leaf_alone<T>, typename T::leaf_shape>;
+};
+
 }  // namespace detail
+
+// Two expressions or functions are one type; a leaf counts as the expression that it is by itself (x * 1_c).
+template <class A, class B>
+inline constexpr bool same = std::is_same_v<typename detail::as_expression<std::remove_cvref_t<A>>::type,
+                                            typename detail::as_expression<std::remove_cvref_t<B>>::type>;
 
 // The operation on operands that are no bare numbers any more. Shapes were checked by the caller (expr/refusals.hpp).
 template <op Code, class Axes = on_axes<>, class Numbers = with_numbers<>, class... A>

@@ -61,7 +61,7 @@ struct trace {
     (d.operands.push(&argument<I, Shapes>::info), ...);
     graph& g = d.g;
     auto out = Fn{}(typename sym_for<Shapes>::type{{}, &g, g.leaf(&argument<I, Shapes>::info)}...);
-    auto add = [&](const auto& one) { g.outputs.push(import_into(g, one)); };
+    auto add = [&](const auto& one_result) { g.outputs.push(import_into(g, one_result)); };
     if constexpr (requires { std::tuple_size<decltype(out)>::value; })
       std::apply([&](const auto&... each) { (add(each), ...); }, out);
     else
@@ -69,7 +69,7 @@ struct trace {
     d.first_state = g.outputs.size();
     list<const leaf_info*> parameters;
     for (const graph::assignment& a : g.assigned) {
-      d.states.push(a.state);
+      d.states.push(g[g.leaf(a.state)].leaf);
       g.outputs.push(g.as_type(a.value, a.state->type));
     }
     const detail::needed_nodes used = find_needed(g, g.outputs);
@@ -77,7 +77,7 @@ struct trace {
       if (used.needed[n] && g.is(n, op::leaf) && !d.operands.has(g[n].leaf)) parameters.push(g[n].leaf);
     for (const leaf_info* s : d.states)
       if (!parameters.has(s)) parameters.push(s);
-    sort(parameters, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });
+    sort(parameters, by_id{});
     d.operands.append(parameters);
     return d;
   }
@@ -86,9 +86,48 @@ struct trace {
 
 }  // namespace detail
 
+// The path of a parameter, as a type: path<"blocks.*.fc1.weight">.
+template <fixed_string Text>
+struct path {
+  static constexpr text name{Text.chars, length(Text)};
+  static constexpr bool empty = length(Text) == 0;
+};
+
+namespace detail {
+
+// Parameters stand in the order of their ids, so that two of one path are neighbours. -1: there are none.
+[[nodiscard]] constexpr int path_used_twice(const function_info& f, int arguments) {
+  for (int i = arguments; i + 1 < f.leaf_count; ++i)
+    if (f.leaves[i]->id == f.leaves[i + 1]->id) return i;
+  return -1;
+}
+template <const function_info* F, int I>
+constexpr auto path_of_leaf() {
+  fixed_string<F->leaves[I]->name.size + 1> chars;
+  for (int i = 0; i < F->leaves[I]->name.size; ++i) chars.chars[i] = F->leaves[I]->name[i];
+  return chars;
+}
+template <class Path, bool Dtypes>
+struct refused_path {
+  static_assert(Dtypes, "flame: one path names parameters of two shapes; tied parameters have one shape");
+  static_assert(!Dtypes, "flame: one path names parameters of two element types; tied parameters have one");
+};
+// F, if its parameters can be told apart by their paths.
+template <const function_info* F, int Arguments>
+constexpr const function_info* checked() {
+  constexpr int twice = path_used_twice(*F, Arguments);
+  if constexpr (twice >= 0)
+    (void)refused_path<path<path_of_leaf<F, twice>()>,
+                       F->leaves[twice]->type.element != F->leaves[twice + 1]->type.element>{};
+  return F;
+}
+
+}  // namespace detail
+
 // A function of Fn on arguments of these shapes: its graph as data.
 template <class Fn, class... Shapes>
-inline constexpr const function_info* function_of = &frozen<detail::trace<Fn, Shapes...>>::info;
+inline constexpr const function_info* function_of =
+    detail::checked<&frozen<detail::trace<Fn, Shapes...>>::info, static_cast<int>(sizeof...(Shapes))>();
 
 // The value that a state has after the program: assign(running_mean, ...) inside a traced function.
 template <leaf_type State, operand_type A>
@@ -102,13 +141,6 @@ constexpr void assign(const State&, const A& value) {
 }
 
 // ---- Paths --------------------------------------------------------------------------------------------------------
-
-// The path of a parameter, as a type: path<"blocks.*.fc1.weight">.
-template <fixed_string Text>
-struct path {
-  static constexpr text name{Text.chars, length(Text)};
-  static constexpr bool empty = length(Text) == 0;
-};
 
 namespace detail {
 
@@ -245,9 +277,9 @@ struct stacked_shape<shape<Element, Axes...>, Count> {
 template <class Results, class Count, int Carries, int... I>
 constexpr auto call_results(graph* g, int node, std::integer_sequence<int, I...>) {
   auto one = [&]<int K, class S>(std::integral_constant<int, K>, types<S>) {
-    using outer = typename std::conditional_t<(K < Carries || std::is_void_v<Count>), std::type_identity<S>,
+    using outer_shape = typename std::conditional_t<(K < Carries || std::is_void_v<Count>), std::type_identity<S>,
                                               stacked_shape<S, Count>>::type;
-    return typename sym_for<outer>::type{{}, g, g->result(node, K)};
+    return typename sym_for<outer_shape>::type{{}, g, g->result(node, K)};
   };
   auto all = [&]<class... S>(types<S...>) {
     if constexpr (sizeof...(S) == 1)
@@ -302,7 +334,7 @@ constexpr auto repeat(const Fn&, const A&... a) {
                                                                shape_of<typename detail::mode_of<A>::value_type>>::type...>;
   static_assert(trace::results::size >= carries,
                 "flame::repeat(stack, operands...): the block must give each carried value, first and in order");
-  constexpr const function_info* f = &frozen<trace>::info;
+  constexpr const function_info* f = detail::checked<&frozen<trace>::info, given>();
   graph* g = nullptr;
   ((g = g ? g : detail::graph_behind(a)), ...);
   list<int> in;
@@ -312,11 +344,11 @@ constexpr auto repeat(const Fn&, const A&... a) {
   call_info info;
   info.repeat = true;
   int next = 0;
-  auto operand = [&](operand_mode m) {
-    call_operand o;
-    o.mode = m;
-    if (m == operand_mode::carry) o.index = next++;
-    info.operands.push(o);
+  auto operand = [&](operand_mode given_mode) {
+    call_operand one_operand;
+    one_operand.mode = given_mode;
+    if (given_mode == operand_mode::carry) one_operand.index = next++;
+    info.operands.push(one_operand);
   };
   (operand(detail::mode_of<A>::mode), ...);
   for (int i = given; i < f->leaf_count; ++i) operand(operand_mode::each);

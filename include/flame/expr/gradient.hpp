@@ -89,7 +89,7 @@ constexpr list<int> traced_gradients(const S& loss, const X&... x) {
   const int one = g.constant(1, g.type(loss.n).element);
   const activity act = analyse(g, {&loss.n, 1}, wrt);
   if (!act.calls.empty()) refuse(op::call, fault::operands_clash);
-  reverse_sweep sweep{g, act.active, {}, nullptr, {}, {}};
+  reverse_sweep sweep{g, act.active, {}, nullptr, {}, {}, backward{g}};
   sweep.run({&loss.n, 1}, {&one, 1});
   for (int n : wrt) r.push(sweep.cotangent[n] >= 0 ? sweep.rule.full(sweep.cotangent[n], n) : zeros(g, tensor_type(g.type(n))));
   return r;

@@ -185,8 +185,4 @@ using shape_of = typename detail::shape_trait<std::remove_cvref_t<T>>::type;
 template <class Shape>
 using element_of = typename Shape::element_type;
 
-// Two expressions, functions or leaves are the same type.
-template <class A, class B>
-inline constexpr bool same = std::is_same_v<std::remove_cvref_t<A>, std::remove_cvref_t<B>>;
-
 }  // namespace flame

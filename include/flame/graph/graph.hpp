@@ -120,7 +120,11 @@ struct graph {
 
   constexpr int leaf(const leaf_info* l) {
     const u64 type_hash = l->type.hash(), h = combine(type_hash, l->id);
-    int found = table.find(h, [&](int n) { return nodes.items[n].leaf == l; });
+    // A parameter of one path and type is one leaf, whichever functions it comes through (tied weights).
+    int found = table.find(h, [&](int n) {
+      const leaf_info* k = nodes.items[n].leaf;
+      return k == l || (k && k->id == l->id && k->kind == l->kind && k->type == l->type);
+    });
     if (found >= 0) return found;
     node o;
     o.leaf = l, o.hash = h;

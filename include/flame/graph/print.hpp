@@ -51,6 +51,16 @@ namespace printing {
     return s;
   };
   switch (o.code) {
+    case op::sum:
+    case op::prod:
+    case op::max:
+    case op::min: {  // a set, in the operand's order
+      std::string s;
+      const tensor_type& t = g.type(g.arg(n, 0));
+      for (int i = 0; i < t.rank; ++i)
+        if (g.axes_of(n).has(t.axes[i])) s += (s.empty() ? "" : ", ") + string_of(t.axes[i]);
+      return s;
+    }
     case op::rename: return to(0, 1);
     case op::split: return axes(g, n, 0, 1) + " -> " + axes(g, n, 1, o.axis_count);
     case op::merge:

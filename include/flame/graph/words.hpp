@@ -81,17 +81,21 @@ struct numbering {
   constexpr int operator()(const T* t) {
     if (next < items.count && items.items[next] == t) return next++;
     for (; known < items.count; ++known) table.add(items.items[known]->id);
-    int found = table.find(t->id, [&](int i) { return items.items[i] == t; });
+    int found = table.find(t->id, [&](int candidate) { return items.items[candidate] == t; });
     if (found < 0) found = items.push(t);
     next = found + 1;
     return found;
   }
+  struct by_their_id {  // no lambda: g++ 12 would warn that its parameters shadow the user's globals
+    const T* const* items;
+    constexpr bool operator()(int first, int second) const { return items[first]->id < items[second]->id; }
+  };
   // Orders the items by id, and gives the new number of each old one.
   constexpr list<int> sort_by_id() {
     list<int> order, renumbered;
     list<const T*> sorted;
     for (int i = 0; i < items.count; ++i) order.push(i);
-    sort(order, [&](int a, int b) { return items.items[a]->id < items.items[b]->id; });
+    sort(order, by_their_id{items.items});
     renumbered.resize(items.count);
     for (int i = 0; i < order.count; ++i) {
       renumbered.items[order.items[i]] = i;
@@ -141,7 +145,7 @@ struct packer {
   if (operands.empty()) {
     for (int n = 0; n < g.size(); ++n)
       if (w.needed.items[n] && g.nodes.items[n].leaf) leaves.items.push(g.nodes.items[n].leaf);
-    sort(leaves.items, [](const leaf_info* a, const leaf_info* b) { return a->id < b->id; });
+    sort(leaves.items, by_id{});
   }
   node_of_leaf.resize(leaves.items.count, -1);
   int leaf_count = 0, data_count = 0;

@@ -211,7 +211,9 @@ struct derive {
   static constexpr operand_list list_operands() {
     operand_list l;
     int n = 0;
-    auto add = [&](const leaf_info* leaf, operand_source s) { l.leaves[n] = leaf, l.sources[n++] = s; };
+    auto add = [&](const leaf_info* of_operand, operand_source its_source) {
+      l.leaves[n] = of_operand, l.sources[n++] = its_source;
+    };
     for (int i = 0; i < F->output_count; ++i)
       if (Out.has(i)) add(&cotangents.at[i], {operand_source::cotangent, i});
     for (int i = 0; i < F->leaf_count; ++i)

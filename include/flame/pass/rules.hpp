@@ -46,7 +46,8 @@ struct backward {
         cotangent = mul(cotangent, g.extent(a, part.element));
     }
     if (summed.empty()) return cotangent;
-    sort(summed, [](const axis_info* x, const axis_info* y) { return x->id < y->id; });
+    if (g.is(cotangent, op::neg)) return neg(reduce(g.arg(cotangent, 0), n, operand));
+    sort(summed, by_id{});
     return put(op::sum, {&cotangent, 1}, summed);
   }
   constexpr int reread(op code, int n, array_view<int> in) {  // the same axes and numbers under another operation
@@ -192,7 +193,7 @@ struct backward {
       return reread(code, n, in);
     };
     switch (g[n].code) {
-      case op::contract: return i == 0 ? g.contract(d, b, g.type(a)) : g.contract(a, d, g.type(b));
+      case op::contract: return simplest(g, i == 0 ? g.contract(d, b, g.type(a)) : g.contract(a, d, g.type(b)));
       case op::conv: return i == 0 ? both(op::conv_data, d, b) : both(op::conv_weight, a, d);
       case op::conv_data: return i == 0 ? both(op::conv, d, b) : both(op::conv_weight, d, a);
       case op::conv_weight: return i == 0 ? both(op::conv_data, b, d) : both(op::conv, a, d);

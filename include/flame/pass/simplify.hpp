@@ -4,6 +4,8 @@
 
 namespace flame {
 
+constexpr int simplest(graph& g, int n);
+
 namespace identity {
 
 [[nodiscard]] constexpr double value(const graph& g, int n) { return __builtin_bit_cast(double, g.number(n, 0)); }
@@ -24,7 +26,7 @@ constexpr int fold_constants(graph& g, op code, int a, int b) {
   }
 }
 
-// x + 0 = x, x * 1 = x, x / 1 = x, x - 0 = x, 0 - x = -x, x * -1 = -x, x / -1 = -x
+// x + 0 = x, x * 1 = x, x / 1 = x, x - 0 = x, 0 - x = -x, x * -1 = -x, x / -1 = -x, 1 / x = reciprocal(x)
 constexpr int neutral(graph& g, op code, int a, int b) {
   auto keeps = [&](int x, int other) { return g.type(x).rank >= g.type(other).rank; };
   switch (code) {
@@ -45,6 +47,7 @@ constexpr int neutral(graph& g, op code, int a, int b) {
     case op::div:
       if (g.is_constant(b, 1)) return a;
       if (g.is_constant(b, -1)) return g.unary(op::neg, a);
+      if (g.is_constant(a, 1)) return g.unary(op::reciprocal, b);
       return -1;
     case op::pow:
       if (g.is_constant(b, 1)) return a;
@@ -53,37 +56,57 @@ constexpr int neutral(graph& g, op code, int a, int b) {
   }
 }
 
-// a + -b = a - b, a - -b = a + b, -a * -b = a * b, c (d x) = (cd) x, c (-x) = (-c) x, x / c (a power of two),
-// x + x = 2 x, pow(x, 2) = x x, pow(x, 0.5) is left
+// c x + d x = (c + d) x
+constexpr int multiples(graph& g, int a, int b) {
+  if (!is_floating(element(g, a)) || g.type(a).stack) return -1;
+  double factor[2] = {1, 1};
+  int x[2] = {a, b};
+  for (int i = 0; i < 2; ++i) {
+    if (!g.is(x[i], op::mul)) continue;
+    const int l = g.arg(x[i], 0), r = g.arg(x[i], 1), c = constant(g, l) ? l : r;
+    if (!constant(g, c)) continue;
+    factor[i] = value(g, c), x[i] = c == l ? r : l;
+  }
+  // With factors of two signs an infinity would come out another way.
+  if (x[0] != x[1] || !(factor[0] > 0) || !(factor[1] > 0)) return -1;
+  return g.binary(op::mul, g.constant(factor[0] + factor[1], element(g, a)), x[0]);
+}
+
+// a + -b = a - b, a - -b = a + b, -x - x = -2 x, the sign of a product or quotient stands outside (-a b = -(a b),
+// -2 x = -(2 x)), c (d x) = (cd) x, x / c (a power of two), x + x = 2 x, c x + d x = (c + d) x for positive c and d,
+// pow(x, 2) = x x, pow(x, 0.5) is left
 constexpr int combining(graph& g, op code, int a, int b) {
   auto negated = [&](int n) { return g.is(n, op::neg); };
+  auto negative = [&](int n) { return negated(n) || (constant(g, n) && is_floating(element(g, n)) && value(g, n) < 0); };
+  auto positive = [&](int n) {
+    return negated(n) ? g.arg(n, 0) : negative(n) ? g.constant(-value(g, n), element(g, n)) : n;
+  };
+  if ((code == op::mul || code == op::div) && (negative(a) || negative(b))) {
+    const int n = g.binary(code, positive(a), positive(b));
+    return negative(a) && negative(b) ? n : g.unary(op::neg, simplest(g, n));
+  }
   switch (code) {
     case op::add:
       if (negated(b)) return g.binary(op::sub, a, g.arg(b, 0));
       if (negated(a)) return g.binary(op::sub, b, g.arg(a, 0));
-      if (a == b && is_floating(element(g, a)) && !g.type(a).stack) return g.binary(op::mul, g.constant(2, element(g, a)), a);
-      return -1;
+      return multiples(g, a, b);
     case op::sub:
       if (negated(b)) return g.binary(op::add, a, g.arg(b, 0));
+      if (negated(a) && g.arg(a, 0) == b && is_floating(element(g, b)))
+        return g.unary(op::neg, simplest(g, g.binary(op::mul, g.constant(2, element(g, b)), b)));
       return -1;
     case op::mul: {
-      if (negated(a) && negated(b)) return g.binary(op::mul, g.arg(a, 0), g.arg(b, 0));
-      int c = constant(g, a) ? a : constant(g, b) ? b : -1, x = c == a ? b : a;
-      if (c < 0) return -1;
-      if (negated(x)) return g.binary(op::mul, g.constant(-value(g, c), element(g, c)), g.arg(x, 0));
-      if (g.is(x, op::mul)) {
-        int l = g.arg(x, 0), r = g.arg(x, 1);
-        if (constant(g, r)) {
-          int t = l;
-          l = r, r = t;
-        }
-        if (constant(g, l) && is_floating(element(g, l)))
-          return g.binary(op::mul, g.constant(value(g, c) * value(g, l), element(g, c)), r);
+      const int c = constant(g, a) ? a : constant(g, b) ? b : -1, x = c == a ? b : a;
+      if (c < 0 || !g.is(x, op::mul)) return -1;
+      int l = g.arg(x, 0), r = g.arg(x, 1);
+      if (constant(g, r)) {
+        int t = l;
+        l = r, r = t;
       }
-      return -1;
+      if (!constant(g, l) || !is_floating(element(g, l))) return -1;
+      return g.binary(op::mul, g.constant(value(g, c) * value(g, l), element(g, c)), r);
     }
     case op::div:
-      if (negated(a) && negated(b)) return g.binary(op::div, g.arg(a, 0), g.arg(b, 0));
       if (constant(g, b)) {
         double c = value(g, b);
         double r = 1 / c;
@@ -98,7 +121,7 @@ constexpr int combining(graph& g, op code, int a, int b) {
   }
 }
 
-// -(-x) = x, -(a - b) = b - a, cast to the type that it has, stop_gradient twice, abs(abs), abs(-x)
+// -(-x) = x, !!x = x, stop_gradient twice, abs(abs), abs(-x)
 constexpr int inverse(graph& g, op code, int a) {
   switch (code) {
     case op::neg:
@@ -112,6 +135,14 @@ constexpr int inverse(graph& g, op code, int a) {
     case op::stop_gradient: return g.is(a, op::stop_gradient) || constant(g, a) ? a : -1;
     default: return -1;
   }
+}
+
+// Axes in the order of their ids: of a reduction, a set.
+constexpr bool sort_axes(list<const axis_info*>& axes) {
+  bool sorted = true;
+  for (int i = 1; i < axes.size(); ++i) sorted = sorted && axes[i - 1]->id <= axes[i]->id;
+  if (!sorted) sort(axes, by_id{});
+  return !sorted;
 }
 
 // permute(permute(x)) = permute(x), permute to the order it has, rename there and back, broadcast(broadcast(x)),
@@ -149,16 +180,16 @@ constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes
       return -1;
     case op::split: return g.is(a, op::merge) && rotated(a) ? g.arg(a, 0) : -1;
     case op::merge: return g.is(a, op::split) && rotated(a) ? g.arg(a, 0) : -1;
-    case op::sum: case op::max: case op::min:
+    case op::sum: case op::prod: case op::max: case op::min: {
       if (axes.empty()) return a;
+      list<const axis_info*> all(axes);
       if (g.is(a, code)) {
-        list<const axis_info*> all(axes);
         all.append(g.axes_of(a));
-        sort(all, [](const axis_info* x, const axis_info* y) { return x->id < y->id; });
+        sort_axes(all);
         return g.with_axes(code, g.arg(a, 0), all);
       }
-      return -1;
-    case op::prod: return axes.empty() ? a : -1;
+      return sort_axes(all) ? g.with_axes(code, a, all) : -1;
+    }
     default: return -1;
   }
 }
@@ -172,19 +203,28 @@ constexpr int sliced(graph& g, int n) {
   return g.with_axes(op::broadcast, g.arg(a, 0), {t.axes, t.rank});
 }
 
-// op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order.
+// op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order; op of broadcast scalars is the
+// broadcast of a scalar.
 constexpr int unbroadcast(graph& g, int n) {
   const node o = g[n];
-  int full = -1;
-  bool any = false;
-  for (int x : g.args_of(n)) {
+  int full = -1, in[3] = {};
+  bool any = false, scalars = true;
+  for (int i = 0; i < o.arg_count; ++i) {
+    const int x = g.arg(n, i);
+    in[i] = x;
     if (g.is(x, op::broadcast))
-      any = true;
+      any = true, in[i] = g.arg(x, 0);
     else if (full < 0 || g.type(x).rank > g.type(full).rank)
       full = x;
+    scalars = scalars && g.type(in[i]).rank == 0;
   }
-  if (!any || full < 0) return -1;
-  int in[3] = {};
+  if (!any) return -1;
+  if (scalars) {
+    const tensor_type t = g.type(n);
+    return g.with_axes(op::broadcast, simplest(g, g.put(o.code, {in, o.arg_count}, {}, g.numbers_of(n))),
+                       {t.axes, t.rank});
+  }
+  if (full < 0) return -1;
   bool changed = false;
   const tensor_type& f = g.type(full);
   for (int i = 0; i < o.arg_count; ++i) {
@@ -198,13 +238,74 @@ constexpr int unbroadcast(graph& g, int n) {
   return changed ? g.put(o.code, {in, o.arg_count}) : -1;
 }
 
+[[nodiscard]] constexpr bool same_axes(const tensor_type& a, const tensor_type& b) {
+  for (int i = 0; i < a.rank && a.rank == b.rank; ++i)
+    if (a.axes[i] != b.axes[i]) return false;
+  return a.rank == b.rank;
+}
+
+// contract(permute(x), y) = contract(x, y); an axis along which an operand is only repeated leaves it, unless the other
+// is summed over it: then the sum alone is left where the operand is 1.
+constexpr int contracted(graph& g, int n) {
+  const tensor_type out = g.type(n);
+  tensor_type whole = out;  // of the result, less the axes along which it is only repeated
+  int in[2] = {g.arg(n, 0), g.arg(n, 1)};
+  bool changed = false;
+  for (int i = 0; i < 2; ++i) {
+    const int a = in[i], x = g.is(a, op::permute) || g.is(a, op::broadcast) ? g.arg(a, 0) : -1;
+    if (g.is(a, op::permute)) in[i] = x, changed = true;
+    if (!g.is(a, op::broadcast)) continue;
+    const tensor_type t = g.type(a), part = g.type(x), other = g.type(in[1 - i]);
+    tensor_type needed, kept;
+    needed.element = t.element;
+    for (int k = 0; k < t.rank; ++k)
+      if (part.has(t.axes[k]) || !out.has(t.axes[k])) needed.push(t.axes[k]);
+    if (needed.rank == t.rank || (needed.rank == 0 && !g.is_constant(x, 1))) continue;
+    kept.element = whole.element;
+    for (int k = 0; k < whole.rank; ++k)
+      if (other.has(whole.axes[k]) || needed.has(whole.axes[k])) kept.push(whole.axes[k]);
+    whole = kept;
+    in[i] = simplest(g, g.as_type(x, needed));
+    changed = true;
+  }
+  for (int i = 0; i < 2; ++i) {
+    const int a = in[i], one = g.is(a, op::broadcast) ? g.arg(a, 0) : a;
+    if (!g.is_constant(one, 1)) continue;
+    const tensor_type t = g.type(a);
+    list<const axis_info*> summed;
+    bool plain = true;
+    for (int k = 0; k < t.rank; ++k) {
+      plain = plain && !whole.has(t.axes[k]);
+      summed.push(t.axes[k]);
+    }
+    if (!plain) continue;
+    const int sum = simplest(g, g.with_axes(op::sum, in[1 - i], summed));
+    return simplest(g, g.as_type(simplest(g, g.as_type(sum, whole)), out));
+  }
+  const tensor_type a = g.type(in[0]), b = g.type(in[1]);
+  if ((same_axes(a, whole) && within(b, a)) || (same_axes(b, whole) && within(a, b)))
+    return simplest(g, g.as_type(simplest(g, g.binary(op::mul, in[0], in[1])), out));
+  if (!changed) return -1;
+  return g.as_type(simplest(g, g.contract(in[0], in[1], whole)), out);
+}
+
+// where(c, x, x) = x, where(!c, x, y) = where(c, y, x)
+constexpr int chosen(graph& g, int n) {
+  const int c = g.arg(n, 0), x = g.arg(n, 1), y = g.arg(n, 2);
+  if (x == y && g.type(x) == g.type(n)) return x;
+  return g.is(c, op::logical_not) ? g.where(g.arg(c, 0), y, x) : -1;
+}
+
 }  // namespace identity
 
 // One step of rewriting; -1 where no identity fits. Operands of `n` are simple already.
 constexpr int rewrite(graph& g, int n) {
   const op code = g.nodes.items[n].code;
   switch (kind_of(code)) {
-    case op_kind::unary: return identity::inverse(g, code, g.arg(n, 0));
+    case op_kind::unary: {
+      const int r = identity::inverse(g, code, g.arg(n, 0));
+      return r >= 0 ? r : identity::unbroadcast(g, n);
+    }
     case op_kind::binary: {
       int a = g.arg(n, 0), b = g.arg(n, 1);
       if (identity::constant(g, a) || identity::constant(g, b)) {
@@ -214,7 +315,11 @@ constexpr int rewrite(graph& g, int n) {
       if (int r = identity::combining(g, code, a, b); r >= 0) return r;
       return identity::unbroadcast(g, n);
     }
-    case op_kind::ternary: return identity::unbroadcast(g, n);
+    case op_kind::ternary: {
+      const int r = identity::chosen(g, n);
+      return r >= 0 ? r : identity::unbroadcast(g, n);
+    }
+    case op_kind::library: return code == op::contract ? identity::contracted(g, n) : -1;
     case op_kind::reduction:
     case op_kind::movement:
       if (g[n].arg_count != 1) return -1;
