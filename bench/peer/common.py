@@ -29,6 +29,7 @@ def options(description):
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="run the cases whose name contains this")
     parser.add_argument("--seconds", type=float, default=0.7, help="time spent on measuring one thing")
+    parser.add_argument("--ask", action="store_true", help="run one case after the other as their names come in")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -56,6 +57,17 @@ def median_ms(f, seconds=0.7, least=5, most=2000):
         f()
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1e3
+
+
+def each(cases, given):
+    """Runs the cases (functions by name) that are chosen: by --only, or one by one as compare.py asks for them."""
+    if given.ask:
+        for name in sys.stdin:
+            cases[name.strip()]()
+    else:
+        for name, case in cases.items():
+            if given.only in name:
+                case()
 
 
 def compiled(f):

@@ -1,65 +1,68 @@
-"""Row groups, forward and backward: softmax, log_softmax, layer norm (no weights, eps 1e-6), cross entropy (mean).
+"""Row groups: softmax, log_softmax, layer norm (weight and bias, eps 1e-6), cross entropy (mean), and their gradients.
 
-Each case prints three lines: `.forward` (y from x, saving what the backward needs), `.backward` (dx from a random dy
-and what was saved), `.both` (one after the other: dx from x and dy). Rows are the last axis.
+`.forward` is y from x, with what the backward needs. `.gradient` is forward and backward, one after the other: dx from x and a random dy, of layer
+norm the gradients of weight and bias too. Rows are the last axis.
 """
 
 import torch
-import torch._functorch.config
 import torch.nn.functional as F
 
-from common import compiled, line, median_ms, options
+from common import compiled, each, line, median_ms, options
 
-SHAPES = [(6272, 96), (25088, 49), (4096, 1024)]
+SHAPES = [(6272, 96), (25088, 49), (16384, 640), (4096, 4096)]
 
 
-def softmax(x, label):
+def softmax(x, weight, bias, label):
     return torch.softmax(x, -1)
 
 
-def log_softmax(x, label):
+def log_softmax(x, weight, bias, label):
     return torch.log_softmax(x, -1)
 
 
-def layer_norm(x, label):
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
+def layer_norm(x, weight, bias, label):
+    return F.layer_norm(x, x.shape[-1:], weight, bias, eps=1e-6)
 
 
-def cross_entropy(x, label):
+def cross_entropy(x, weight, bias, label):
     return F.cross_entropy(x, label)
-
-
-def measure(f, x, label, seconds):
-    y = f(x, label)
-    dy = torch.randn_like(y)
-
-    def both():
-        x.grad = None
-        f(x, label).backward(dy)
-
-    # the same graph is walked again and again, so that the backward is timed without a forward
-    return {
-        "forward": median_ms(lambda: f(x, label), seconds),
-        "backward": median_ms(lambda: torch.autograd.grad(y, x, dy, retain_graph=True), seconds),
-        "both": median_ms(both, seconds),
-    }
 
 
 def main():
     given = options(__doc__)
-    # a compiled backward may otherwise write into what the forward saved, and then cannot run twice
-    torch._functorch.config.donated_buffer = False
-    for f in (softmax, log_softmax, layer_norm, cross_entropy):
-        for rows, columns in SHAPES:
-            name = f"row.{f.__name__}.{rows}x{columns}"
-            if given.only not in name:
-                continue
-            x = torch.randn(rows, columns, requires_grad=True)
-            label = torch.randint(columns, (rows,))
-            eager = measure(f, x, label, given.seconds / 2)
-            fused = {} if given.no_compile else measure(compiled(f), x, label, given.seconds / 2)
-            for part, ms in eager.items():
-                line(f"{name}.{part}", ms, fused.get(part))
+    seconds = given.seconds / 3
+
+    fused = {}  # the latest: its forward serves both cases, since compiling takes most of the time
+
+    def measure(f, part, rows, columns):
+        x, weight, bias = torch.randn(rows, columns), torch.randn(columns), torch.randn(columns)
+        label = torch.randint(columns, (rows,))
+        wanted = [x, weight, bias] if f is layer_norm else [x]
+        for t in wanted:
+            t.requires_grad_()
+        dy = torch.ones(()) if f is cross_entropy else torch.randn(rows, columns)
+
+        def forward(g):
+            return lambda: g(x, weight, bias, label)
+
+        def gradient(g):
+            return lambda: torch.autograd.grad(g(x, weight, bias, label), wanted, dy)
+
+        def time(g):
+            return median_ms((forward if part == "forward" else gradient)(g), seconds)
+
+        if not given.no_compile and (f, rows) not in fused:
+            fused.clear()
+            fused[f, rows] = compiled(f)
+        line(f"row.{f.__name__}.{rows}x{columns}.{part}", time(f), None if given.no_compile else time(fused[f, rows]))
+
+    cases = {}
+    for rows, columns in SHAPES:
+        for f in (softmax, log_softmax, layer_norm, cross_entropy):
+            for part in ("forward", "gradient"):
+                name = f"row.{f.__name__}.{rows}x{columns}.{part}"
+                cases[name] = lambda case=(f, part, rows, columns): measure(*case)
+    each(cases, given)
 
 
 if __name__ == "__main__":
