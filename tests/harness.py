@@ -15,6 +15,8 @@ LANGUAGE_FLOORS = FLOORS[: FLOORS.index("plan") + 1]
 
 EIGEN_HEADER = "flame/run/eigen.hpp"  # the one header that needs Eigen; no other includes it
 
+CUDA_FOLDER = "flame/run/cuda/"  # headers that need CUDA's
+
 SKIPPED = 77  # the exit status that ctest reads as "skipped"
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -38,6 +40,7 @@ class Toolchain:
             values["cxx"] = values["g++"] or values["clang++"]
             values["includes"] = "/usr/include/eigen3"
             values["eigen"] = "yes" if pathlib.Path("/usr/include/eigen3").is_dir() else ""
+            values["cuda"] = ""
             values["warnings"] = "-Wall;-Wextra;-Wconversion;-Wshadow"
         self.values = values
         self.cmake = values["cmake"]
@@ -46,10 +49,17 @@ class Toolchain:
         # /usr/include is searched anyway, and named with -isystem it breaks #include_next.
         names = dict.fromkeys(name for name in values["includes"].split(";") if name)
         self.includes = [name for name in names if name != "/usr/include"]
+        self.includes += [name for name in values.get("cuda", "").split(";") if name and name not in self.includes]
 
-    def usable(self, headers):
-        """Those of some headers whose dependencies are here: Eigen is optional, and one header is for its users."""
-        return [header for header in headers if header != EIGEN_HEADER or self.values.get("eigen")]
+    def usable(self, headers, cuda=False):
+        """Those of some headers whose dependencies are here: Eigen is optional, and one header is for its users; CUDA is
+        too, and its headers are for who asks for them. Kernels are no text for a compiler of the host."""
+        def has(header):
+            if header.startswith(CUDA_FOLDER):
+                return cuda and bool(self.values.get("cuda")) and not header.startswith(f"{CUDA_FOLDER}kernel/")
+            return header != EIGEN_HEADER or bool(self.values.get("eigen"))
+
+        return [header for header in headers if has(header)]
 
     def compiler(self, name):
         """The path of g++, clang++ or nvcc; "" where there is none."""

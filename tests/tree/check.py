@@ -13,14 +13,16 @@ import harness
 
 TOP_LEVEL = ("CMakeLists.txt CMakePresets.json LICENSE README.md bench cmake docs examples include kernels run "
              "tests").split()
-TEST_FOLDERS = ("base type graph pass expr plan run nn optim io data train diffusion static laws parity fail use cost "
+TEST_FOLDERS = ("base type graph pass expr plan run cuda nn optim io data train diffusion static laws parity fail use cost "
                 "tree").split()
 LINES_WARNED = 400
 
 # A dependency's headers, and where they may be included: floors or folders below include/flame/.
 EXTERNAL = [
     (r"(Eigen|unsupported/Eigen)/", ["run/eigen.hpp"]),
-    (r"(cuda|cublas|cudnn|nvrtc|nccl|curand|cub/|thrust/|cooperative_groups)", ["run/cuda", "parallel"]),
+    (r"(cuda|nvrtc|nccl|curand|cub/|thrust/|cooperative_groups)", ["run/cuda", "parallel"]),
+    (r"cublas", ["run/cuda/blas.hpp"]),
+    (r"cudnn", ["run/cuda/dnn.hpp"]),
     (r"boost/", [floor for floor in harness.FLOORS if floor not in harness.LANGUAGE_FLOORS]),
     (r"(zlib\.h|zconf\.h|png\.h|nlohmann/)", ["io"]),
     (r"(doctest|CLI|gtest|benchmark)/", []),

@@ -16,7 +16,7 @@ if not toolchain.compiler(name):
     print(f"skipped: there is no {name}")
     sys.exit(harness.SKIPPED)
 
-found = toolchain.usable(harness.headers(floor))
+found = toolchain.usable(harness.headers(floor), cuda=True)
 if name == "nvcc":
     found = [header for header in found if harness.is_language(header)]
     options = ["-c", "-o", "/dev/null", *(f"-Xcompiler={warning}" for warning in toolchain.warnings)]

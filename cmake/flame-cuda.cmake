@@ -1,0 +1,31 @@
+# What the cuda backend links, where it is: the target flame::cuda_libraries. CUDA is optional; without it, or without
+# cuDNN, there is no such target, and flame_cuda_missing says what was not found, in words.
+set(flame_cuda_missing)
+
+if(NOT TARGET CUDA::cudart)
+  find_package(CUDAToolkit 12.0 QUIET)
+endif()
+foreach(library cudart nvrtc cublasLt)
+  if(NOT TARGET CUDA::${library})
+    list(APPEND flame_cuda_missing "${library} of CUDA 12.0 or newer")
+  endif()
+endforeach()
+
+find_path(FLAME_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDNN_PATH PATH_SUFFIXES include
+          DOC "Folder of cudnn.h, optional")
+find_library(FLAME_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${CUDAToolkit_LIBRARY_DIR} ENV CUDNN_PATH
+             PATH_SUFFIXES lib lib64 DOC "cuDNN 9, optional")
+if(NOT FLAME_CUDNN_INCLUDE OR NOT FLAME_CUDNN_LIBRARY)
+  list(APPEND flame_cuda_missing "cuDNN 9")
+endif()
+
+if(NOT flame_cuda_missing AND NOT TARGET flame::cuda_libraries)
+  add_library(flame_cuda_libraries INTERFACE)
+  add_library(flame::cuda_libraries ALIAS flame_cuda_libraries)
+  target_include_directories(flame_cuda_libraries SYSTEM INTERFACE ${FLAME_CUDNN_INCLUDE})
+  target_link_libraries(flame_cuda_libraries INTERFACE CUDA::cudart CUDA::nvrtc CUDA::cublasLt ${FLAME_CUDNN_LIBRARY})
+endif()
+if(flame_cuda_missing)
+  list(JOIN flame_cuda_missing ", " missing)
+  message(STATUS "CUDA libraries: not found: ${missing}; their tests are left out")
+endif()

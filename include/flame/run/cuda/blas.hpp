@@ -1,0 +1,265 @@
+// Contractions by cuBLASLt. The one header that includes cublasLt.h.
+#pragma once
+#include <cublasLt.h>
+
+#include <flame/run/cuda/check.hpp>
+#include <flame/run/cuda/contraction.hpp>
+
+namespace flame::cuda_kernels {
+
+inline void check(cublasStatus_t status, const char* operation, const char* call) {
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw_failed(operation, call, cublasLtGetStatusString(status), static_cast<int>(status));
+}
+
+// What a product does to its sums before they are stored. A place for what is to come: none is all there is.
+enum class epilogue_kind : u8 { none };
+struct epilogue {
+  epilogue_kind kind = epilogue_kind::none;
+  const void* bias = nullptr;
+  void* auxiliary = nullptr;
+};
+
+struct contraction_options {
+  i64 most_workspace = i64{32} << 20;  // bytes that the algorithm may ask for, beside those of copies
+  i64 alignment = 16;                  // bytes to which a, b and out will be aligned
+  int candidate = 0;                   // which of the heuristic's algorithms, best first
+  int most_candidates = 1;  // how many it is asked for, up to 32: what can be timed against each other
+  cuda_kernels::epilogue epilogue;
+};
+
+// A contraction that is ready to run, any number of times.
+class prepared_contraction {
+ public:
+  // Bytes that run needs: of the copies and the algorithm.
+  [[nodiscard]] i64 workspace() const {
+    return direct_ ? 0 : padded(plan_.workspace()) + algorithm_workspace_;
+  }
+  // Kernels of FLAME's own that it may start.
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  // How it is done, in words, for explain.
+  [[nodiscard]] const std::string& engine() const { return engine_; }
+  [[nodiscard]] int candidates() const { return candidates_; }
+  [[nodiscard]] const contraction_plan& plan() const { return plan_; }
+
+ private:
+  friend class blas;
+  contraction_plan plan_;
+  bool direct_ = false;
+  cublasLtMatmulDescOpaque_t product_{};
+  cublasLtMatrixLayoutOpaque_t first_{}, second_{}, result_{};
+  cublasLtMatmulAlgo_t algorithm_{};
+  i64 algorithm_workspace_ = 0, alignment_ = 16;
+  int candidates_ = 0;
+  cuda_kernels::epilogue epilogue_;
+  std::vector<std::string> names_;
+  std::string engine_;
+};
+
+// cuBLASLt on the device that is current when it is made. One thread at a time; a prepared contraction may
+// run on several streams at once if each gives its own workspace.
+class blas {
+ public:
+  // launcher: for copies, where operands need them. own_workspace: bytes that it allocates for runs that give
+  // none.
+  explicit blas(launcher& start, i64 own_workspace = 0) : start_(&start), own_bytes_(own_workspace) {
+    check(cublasLtCreate(&handle_), "contract", "cublasLtCreate");
+    if (own_workspace > 0) {
+      const cudaError_t status = cudaMalloc(&own_, static_cast<std::size_t>(own_workspace));
+      if (status != cudaSuccess) cublasLtDestroy(handle_);
+      check(status, "contract", "cudaMalloc");
+    }
+  }
+  blas(const blas&) = delete;
+  blas& operator=(const blas&) = delete;
+  ~blas() {
+    if (own_) cudaFree(own_);
+    cublasLtDestroy(handle_);
+  }
+
+  // Chooses how, once, at plan time: the contraction's pointers are not read. f32 in f32 (no TF32), f64 in
+  // f64, bf16 and f16 summed in f32. The algorithm is the heuristic's, among those that give the same bits at
+  // every run: sums split along k are kept apart in the workspace, in the type of the sums. Where cuBLASLt
+  // has none, FLAME's own kernel does it, and engine() says so. Throws flame::error for other element types.
+  [[nodiscard]] prepared_contraction prepare(const library::contraction& x,
+                                             const contraction_options& options = {}) {
+    prepared_contraction to;
+    to.plan_ = contraction_plan(x, options.alignment);
+    to.alignment_ = options.alignment, to.epilogue_ = options.epilogue;
+    if (to.plan_.does() == contraction_plan::work::products) {
+      choose(to, options);
+      to.names_ = to.plan_.names();
+      if (to.direct_) to.names_ = {to.plan_.direct_name()};
+    } else {
+      to.names_ = to.plan_.names();
+    }
+    to.engine_ = words(to);
+    return to;
+  }
+
+  // out = the contraction of a and b. Allocates nothing, does not synchronise, and can be captured in a
+  // graph. workspace: prepared.workspace() bytes on this device, aligned to 256; null: blas's own. Throws
+  // flame::error if an operand is less aligned than was said, or blas's own workspace is too small.
+  void run(const prepared_contraction& x, const void* a, const void* b, void* out, cudaStream_t stream,
+           void* workspace = nullptr) const {
+    if (x.direct_) return x.plan_.run_direct(*start_, a, b, out, stream);
+    if (x.plan_.does() == contraction_plan::work::products)
+      for (const void* operand : {a, b, static_cast<const void*>(out)})
+        if (!aligned(operand, x.alignment_))
+          throw error(std::string("contract: an operand is not aligned to ")
+                          .append(std::to_string(x.alignment_))
+                          .append(" bytes, as was said when it was prepared"));
+    if (!workspace && x.workspace() > 0) {
+      if (x.workspace() > own_bytes_)
+        throw error(std::string("contract: needs a workspace of ")
+                        .append(std::to_string(x.workspace()))
+                        .append(" bytes, there are ")
+                        .append(std::to_string(own_bytes_)));
+      workspace = own_;
+    }
+    void* algorithm = x.algorithm_workspace_ ? further(workspace, padded(x.plan_.workspace())) : nullptr;
+    const double one = 1, zero = 0;
+    const float one_f = 1, zero_f = 0;
+    const bool wide = x.plan_.product().element == dtype::f64;
+    const void* alpha = wide ? static_cast<const void*>(&one) : &one_f;
+    const void* none = wide ? static_cast<const void*>(&zero) : &zero_f;
+    x.plan_.run(*start_, a, b, out, workspace, stream,
+                [&](const matrix_product& p, const void* first, const void* second, void* result) {
+                  check(cublasLtMatmul(handle_, product_of(x), alpha, first, layout(x.first_), second,
+                                       layout(x.second_), p.accumulate ? alpha : none, result,
+                                       layout(x.result_), result, layout(x.result_), &x.algorithm_, algorithm,
+                                       static_cast<std::size_t>(x.algorithm_workspace_), stream),
+                        "contract", "cublasLtMatmul");
+                });
+  }
+
+ private:
+  // The descriptors' handles point to their opaque structs; no call writes there after prepare.
+  static cublasLtMatmulDesc_t product_of(const prepared_contraction& x) {
+    return const_cast<cublasLtMatmulDesc_t>(&x.product_);
+  }
+  static cublasLtMatrixLayout_t layout(const cublasLtMatrixLayoutOpaque_t& x) {
+    return const_cast<cublasLtMatrixLayout_t>(&x);
+  }
+
+  static cudaDataType_t type_of(dtype element) {
+    switch (element) {
+      case dtype::f64: return CUDA_R_64F;
+      case dtype::bf16: return CUDA_R_16BF;
+      case dtype::f16: return CUDA_R_16F;
+      default: return CUDA_R_32F;
+    }
+  }
+
+  static void set_layout(cublasLtMatrixLayoutOpaque_t& to, cudaDataType_t type, i64 rows, i64 columns, i64 ld,
+                         i64 batch, i64 stride) {
+    check(cublasLtMatrixLayoutInit(&to, type, static_cast<u64>(rows), static_cast<u64>(columns), ld),
+          "contract", "cublasLtMatrixLayoutInit");
+    if (batch == 1) return;
+    const auto count = static_cast<i32>(batch);
+    const auto apart = static_cast<std::int64_t>(stride);
+    check(cublasLtMatrixLayoutSetAttribute(&to, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count),
+          "contract", "cublasLtMatrixLayoutSetAttribute(BATCH_COUNT)");
+    check(cublasLtMatrixLayoutSetAttribute(&to, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart,
+                                           sizeof apart),
+          "contract", "cublasLtMatrixLayoutSetAttribute(STRIDED_BATCH_OFFSET)");
+  }
+
+  template <class Value>
+  static void prefer(cublasLtMatmulPreference_t to, cublasLtMatmulPreferenceAttributes_t attribute,
+                     Value value) {
+    check(cublasLtMatmulPreferenceSetAttribute(to, attribute, &value, sizeof value), "contract",
+          "cublasLtMatmulPreferenceSetAttribute");
+  }
+
+  void choose(prepared_contraction& to, const contraction_options& options) {
+    const matrix_product& p = to.plan_.product();
+    if (p.batch > 0x7fffffff) {
+      to.direct_ = true;
+      return;
+    }
+    const cudaDataType_t type = type_of(p.element);
+    const bool wide = p.element == dtype::f64;
+    check(cublasLtMatmulDescInit(&to.product_, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
+                                 wide ? CUDA_R_64F : CUDA_R_32F),
+          "contract", "cublasLtMatmulDescInit");
+    auto transpose = [&](cublasLtMatmulDescAttributes_t attribute, bool transposed) {
+      const cublasOperation_t is = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+      check(cublasLtMatmulDescSetAttribute(&to.product_, attribute, &is, sizeof is), "contract",
+            "cublasLtMatmulDescSetAttribute");
+    };
+    transpose(CUBLASLT_MATMUL_DESC_TRANSA, p.first_transposed),
+        transpose(CUBLASLT_MATMUL_DESC_TRANSB, p.second_transposed);
+    const bool a = p.first_transposed, b = p.second_transposed;
+    set_layout(to.first_, type, a ? p.k : p.m, a ? p.m : p.k, p.first_ld, p.batch, p.first_batch);
+    set_layout(to.second_, type, b ? p.n : p.k, b ? p.k : p.n, p.second_ld, p.batch, p.second_batch);
+    set_layout(to.result_, type, p.m, p.n, p.result_ld, p.batch, p.result_batch);
+
+    cublasLtMatmulPreferenceOpaque_t preference{};
+    check(cublasLtMatmulPreferenceInit(&preference), "contract", "cublasLtMatmulPreferenceInit");
+    prefer(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+           static_cast<std::uint64_t>(options.most_workspace));
+    prefer(&preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    prefer(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+           static_cast<std::uint32_t>(p.first_alignment));
+    prefer(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+           static_cast<std::uint32_t>(p.second_alignment));
+    prefer(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+           static_cast<std::uint32_t>(p.result_alignment));
+    prefer(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+           static_cast<std::uint32_t>(p.result_alignment));
+    constexpr int room = 32;
+    cublasLtMatmulHeuristicResult_t found[room] =
+        {};  // in a std::vector it ends nvcc 13.0: a struct without a name
+    const int wanted =
+        options.most_candidates > options.candidate ? options.most_candidates : options.candidate + 1;
+    const int asked = wanted < room ? wanted : room;
+    const cublasStatus_t status =
+        cublasLtMatmulAlgoGetHeuristic(handle_, &to.product_, &to.first_, &to.second_, &to.result_,
+                                       &to.result_, &preference, asked, found, &to.candidates_);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && to.candidates_ == 0)) {
+      to.direct_ = true;
+      return;
+    }
+    check(status, "contract", "cublasLtMatmulAlgoGetHeuristic");
+    if (options.candidate >= to.candidates_)
+      throw error(std::string("contract: candidate ")
+                      .append(std::to_string(options.candidate))
+                      .append(" was asked for, cuBLASLt has ")
+                      .append(std::to_string(to.candidates_)));
+    const cublasLtMatmulHeuristicResult_t& chosen = found[options.candidate];
+    check(chosen.state, "contract", "cublasLtMatmulAlgoGetHeuristic");
+    to.algorithm_ = chosen.algo;
+    to.algorithm_workspace_ = padded(static_cast<i64>(chosen.workspaceSize));
+  }
+
+  static std::string words(const prepared_contraction& x) {
+    const contraction_plan& plan = x.plan_;
+    if (plan.does() == contraction_plan::work::nothing) return "nothing to do";
+    if (plan.does() == contraction_plan::work::zeros) return "zeros";
+    if (x.direct_) return "kernel contract_direct: cuBLASLt has no algorithm";
+    const matrix_product& p = plan.product();
+    std::string text = "cuBLASLt ";
+    text.append(name_of(p.element))
+        .append(" ")
+        .append(std::to_string(p.m))
+        .append("x")
+        .append(std::to_string(p.n));
+    text.append("x").append(std::to_string(p.k)).append(" ").append(p.first_transposed ? "T" : "N");
+    text.append(p.second_transposed ? "T" : "N");
+    if (p.batch > 1) text.append(", batch ").append(std::to_string(p.batch));
+    if (plan.calls() > 1) text.append(", ").append(std::to_string(plan.calls())).append(" calls");
+    if (plan.copies_a()) text.append(", a copied");
+    if (plan.copies_b()) text.append(", b copied");
+    if (plan.copies_out()) text.append(", out copied");
+    return text;
+  }
+
+  launcher* start_;
+  cublasLtHandle_t handle_ = nullptr;
+  void* own_ = nullptr;
+  i64 own_bytes_;
+};
+
+}  // namespace flame::cuda_kernels

@@ -1,0 +1,58 @@
+// How CUDA runs library steps: contractions, convolutions, pooling and indexing, each prepared once and run
+// often.
+#pragma once
+#include <flame/run/cuda/blas.hpp>
+#include <flame/run/cuda/dnn.hpp>
+#include <flame/run/cuda/indexing.hpp>
+#include <flame/run/cuda/pooling.hpp>
+#include <optional>
+
+namespace flame::cuda_kernels {
+
+// conv, conv_data or conv_weight: by cuDNN where it has an engine that is deterministic and exact enough
+// (dnn.hpp), and else by FLAME's own kernel, which takes everything. engine() says which, and why.
+class prepared_convolution {
+ public:
+  // cudnn may be null: then FLAME's own kernel it is. Throws flame::error for other element types, and groups
+  // that do not divide the channels.
+  prepared_convolution(dnn* cudnn, op operation, const library::convolution& c,
+                       const dnn_options& options = {})
+      : cudnn_(cudnn) {
+    check_convolution(operation, c);
+    std::string refusal = "there is no cuDNN";
+    if (cudnn) plan_ = cudnn->prepare(operation, c, refusal, options);
+    if (plan_) {
+      engine_ = plan_->engine();
+    } else {
+      direct_.emplace(operation, c);
+      engine_ = std::string("kernel ").append(convolution_name(operation)).append(": ").append(refusal);
+    }
+  }
+
+  // Bytes that run needs, aligned to 256.
+  [[nodiscard]] i64 workspace() const { return plan_ ? plan_->workspace() : direct_->workspace(); }
+  // Kernels of FLAME's own that it may start.
+  [[nodiscard]] std::vector<std::string> names() const {
+    return direct_ ? direct_->names() : std::vector<std::string>{};
+  }
+  // How it is done, in words, for explain.
+  [[nodiscard]] const std::string& engine() const { return engine_; }
+
+  // conv (x, w) -> y, conv_data (dy, w) -> dx, conv_weight (x, dy) -> dw. Allocates no memory of the device,
+  // does not synchronise, and can be captured in a graph.
+  void run(launcher& start, const void* a, const void* b, void* out, void* workspace,
+           cudaStream_t stream) const {
+    if (plan_)
+      cudnn_->run(*plan_, a, b, out, workspace, stream);
+    else
+      direct_->run(start, a, b, out, workspace, stream);
+  }
+
+ private:
+  dnn* cudnn_;
+  std::shared_ptr<const dnn_plan> plan_;
+  std::optional<direct_convolution> direct_;
+  std::string engine_;
+};
+
+}  // namespace flame::cuda_kernels
