@@ -181,6 +181,8 @@ def main():
     import torch
 
     def git(*words):
+        if not shutil.which("git"):
+            return ""
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True).stdout.strip()
 
     commit = (git("rev-parse", "--short", "HEAD") or "of no commit") + ("+" if git("status", "--porcelain", "-uno") else "")

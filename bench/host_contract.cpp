@@ -130,20 +130,22 @@ template <class E> void product(const std::string& of, i64 batch, i64 m, i64 n, 
       name, 2.0 * static_cast<double>(batch * m * n * k), [&] { host_kernels::contract(x); }, eigen);
 }
 
-void convolution(i64 batch, i64 side, i64 in, i64 out, i64 kernel, i64 stride) {
+void convolution(i64 batch, i64 side, i64 in, i64 out, i64 kernel, i64 stride, i64 groups = 1) {
   const std::string name = ".batch" + std::to_string(batch) + "." + std::to_string(in) + "to" +
                            std::to_string(out) + "." + std::to_string(side) + "x" + std::to_string(side) +
                            ".kernel" + std::to_string(kernel) +
-                           (stride > 1 ? ".stride" + std::to_string(stride) : "");
+                           (stride > 1 ? ".stride" + std::to_string(stride) : "") +
+                           (groups > 1 ? ".groups" + std::to_string(groups) : "");
   host_kernels::convolution c;
-  c.batch = batch, c.height = c.width = side, c.in = in, c.out = out;
+  c.batch = batch, c.height = c.width = side, c.in = in, c.out = out, c.groups = groups;
   c.kernel_h = c.kernel_w = kernel, c.stride_h = c.stride_w = stride, c.pad_h = c.pad_w = kernel / 2;
   c.out_height = c.out_width = (side + 2 * (kernel / 2) - kernel) / stride + 1;
   const i64 results = batch * c.out_height * c.out_width * out;
-  const auto x = numbers<float>(batch * side * side * in), w = numbers<float>(out * kernel * kernel * in);
+  const auto x = numbers<float>(batch * side * side * in),
+             w = numbers<float>(out * kernel * kernel * (in / groups));
   const auto dy = numbers<float>(results);
   auto y = dy, dx = x, dw = w;
-  const double flops = 2.0 * static_cast<double>(results * kernel * kernel * in);
+  const double flops = 2.0 * static_cast<double>(results * kernel * kernel * (in / groups));
   if (selected("conv" + name))
     report("conv" + name, flops, [&] { host_kernels::conv(c, x.data(), w.data(), y.data()); });
   if (selected("conv_data" + name))
@@ -203,6 +205,10 @@ int main(int argc, char** argv) {
   convolution(8, 64, 64, 128, 3, 2);
   convolution(8, 32, 320, 320, 3, 1);
   convolution(8, 32, 256, 512, 1, 1);
+  convolution(16, 32, 3, 64, 3, 1);
+  convolution(8, 64, 32, 32, 3, 1, 32);
+  convolution(8, 32, 256, 256, 3, 1, 256);
+  convolution(32, 14, 96, 96, 7, 1, 96);
   pooling(128, 28, 16);
   pooling(128, 14, 32);
 }
