@@ -1,6 +1,7 @@
 // What all plans of a process share, whichever thread makes them: functions made ready to plan, and the
 // planner's own groups (copies, fills, sums, keys).
 #pragma once
+#include <flame/graph/words.hpp>
 #include <flame/plan/fuse.hpp>
 
 #include <map>
