@@ -1,6 +1,7 @@
 // Memory of a backend, and a tensor in it as programs see one: no types any more.
 #pragma once
 #include <flame/run/backend.hpp>
+#include <flame/run/large_blocks.hpp>
 #include <flame/type/tensor_type.hpp>
 
 #include <cstddef>
@@ -9,7 +10,8 @@
 
 namespace flame {
 
-// Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning.
+// Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning. Large memory is kept
+// for later tensors: see run/large_blocks.hpp.
 template <class Backend> class storage;
 
 template <> class storage<host> {
@@ -17,11 +19,16 @@ template <> class storage<host> {
   static constexpr std::align_val_t alignment{64};
 
   storage() = default;
-  explicit storage(i64 bytes)
-      : memory_(static_cast<std::byte*>(
-                    ::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), alignment)),
-                [](std::byte* p) { ::operator delete(p, alignment); }),
-        bytes_(bytes) {}
+  explicit storage(i64 bytes) : bytes_(bytes) {
+    if (bytes >= detail::large_blocks::least) {
+      i64 size = 0;
+      std::byte* block = detail::large_blocks::instance().take(bytes, size);
+      memory_ = {block, [size](std::byte* p) { detail::large_blocks::instance().give(p, size); }};
+    } else {
+      memory_ = {static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), alignment)),
+                 [](std::byte* p) { ::operator delete(p, alignment); }};
+    }
+  }
   [[nodiscard]] std::byte* data() const { return memory_.get(); }
   [[nodiscard]] i64 bytes() const { return bytes_; }
 

@@ -7,10 +7,10 @@
 #pragma once
 #include <flame/plan/program.hpp>
 #include <flame/run/backend.hpp>
+#include <flame/run/large_blocks.hpp>
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <vector>
 
 namespace flame::host_code {
@@ -21,8 +21,8 @@ class arena {
   std::byte* reserve(i64 bytes) {
     if (bytes > size_) {
       memory_.reset();
-      memory_.reset(
-          static_cast<std::byte*>(::operator new (static_cast<std::size_t>(bytes), std::align_val_t{64})));
+      size_ = 0;
+      memory_ = {detail::large_blocks::fresh(bytes), release{bytes}};
       size_ = bytes;
     }
     return memory_.get();
@@ -31,7 +31,8 @@ class arena {
 
  private:
   struct release {
-    void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{64}); }
+    i64 size;
+    void operator()(std::byte* p) const { detail::large_blocks::free(p, size); }
   };
   std::unique_ptr<std::byte, release> memory_;
   i64 size_ = 0;
