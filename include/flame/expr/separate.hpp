@@ -87,7 +87,7 @@ template <class Name, class Arguments, class Results> struct declared {
 
 // The gradients of a function with respect to its floating operands, from operands and cotangents.
 template <class Forward, class Arguments, class Results> struct separate_backward {
-  using operands = argument_leaves<typename concat<Arguments, Results>::type>;
+  using all_operands = argument_leaves<typename concat<Arguments, Results>::type>;
   static constexpr int argument_count = Arguments::size;
   static constexpr const function_info* function = &frozen<Forward>::info;
   static constexpr text name = Forward::name;
@@ -96,11 +96,11 @@ template <class Forward, class Arguments, class Results> struct separate_backwar
     static constexpr list<int> wrt(const graph&) {
       list<int> w;
       for (int i = 0; i < argument_count; ++i)
-        if (is_floating(operands::value.at[i]->type.element)) w.push(i);
+        if (is_floating(all_operands::value.at[i]->type.element)) w.push(i);
       return w;
     }
     static constexpr list<const leaf_info*> cotangents() {
-      return list<const leaf_info*>(operands::value.at + argument_count, Results::size);
+      return list<const leaf_info*>(all_operands::value.at + argument_count, Results::size);
     }
   };
   template <class... W> static constexpr void complete(graph& g, types<W...>) {
@@ -113,7 +113,7 @@ template <class Forward, class Arguments, class Results> struct separate_backwar
     const list<int> all = d.g.outputs;
     d.g.outputs = list<int>(all.items + Results::size, all.count - Results::size);
     complete(d.g, typename floating_of<Arguments>::type{});
-    d.operands.append({operands::value.at, operands::count});
+    d.operands = list<const leaf_info*>(all_operands::value.at, all_operands::count);
     return d;
   }
 };
@@ -153,10 +153,11 @@ template <class Name, class Result, class... Given> struct separate<Name, Result
   using results = typename detail::signature_results<Result>::type;
 
   template <operand_type... A> constexpr auto operator()(const A&... a) const {
-    static_assert((is_sym<A> || ...), "flame::separate: it is called inside a function that is traced");
-    static_assert(
-        std::is_same_v<types<shape_of<A>...>, arguments>,
-        "flame::separate: the arguments must have the element types and axes of its signature, in order");
+    static_assert((is_sym<A> || ...),
+                  "flame::separate(a...): a call belongs inside a function that is traced");
+    static_assert(std::is_same_v<types<shape_of<A>...>, arguments>,
+                  "flame::separate(a...): the arguments must have the element types and axes of the "
+                  "signature, in order");
     graph* g = nullptr;
     ((g = g ? g : detail::graph_in(a)), ...);
     list<int> in;
