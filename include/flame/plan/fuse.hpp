@@ -264,7 +264,8 @@ struct state {
       case making::immediate: return true;
       case making::fused: {
         const int q = find(group_of[a]);
-        return q == from || q == into || group_height[q] > group_height[into];
+        if (q == into) return !is_reduction(g, a) || row[a];  // a column or total is there when the group has ended
+        return q == from || group_height[q] > group_height[into];
       }
       case making::library:
       case making::call: return height[a] > group_height[into];
