@@ -38,7 +38,7 @@ class emulated_launcher : public cuda_kernels::launcher {
     copies<1>(), copies<2>(), copies<4>(), copies<8>(), copies<16>();
     add("scatter_keys", {0}, &kernel::scatter_keys<0>), add("radix_count", {0}, &kernel::radix_count<0>);
     add("scan_ranges_of", {0}, &kernel::scan_ranges_of<0>), add("scan_counts", {0}, &kernel::scan_counts<0>);
-    add("radix_place", {0}, &kernel::radix_place<0>), add("scatter_begins", {0}, &kernel::scatter_begins<0>);
+    add("radix_place", {0}, &kernel::radix_place<0>);
   }
   void launch(const char* name, dim3 grid, dim3 block, unsigned, void** arguments, cudaStream_t) override {
     const auto found = kernels_.find(name);
@@ -79,7 +79,8 @@ class emulated_launcher : public cuda_kernels::launcher {
     if constexpr (W > 1)
       scatters<E, W / 2>();
     else
-      add("scatter_finish", {E}, &kernel::scatter_finish<E>);
+      add("scatter_finish", {E}, &kernel::scatter_finish<E>),
+          add("scatter_join", {E}, &kernel::scatter_join<E>);
   }
   template <int E> void floating() {
     add("conv", {E}, &kernel::conv<E>), add("conv_data", {E}, &kernel::conv_data<E>);

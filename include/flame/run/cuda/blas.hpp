@@ -22,8 +22,8 @@ struct epilogue {
 
 struct contraction_options {
   i64 most_workspace = i64{32} << 20;  // bytes that the algorithm may ask for, beside those of copies
-  i64 alignment = 16;                  // bytes to which a, b and out will be aligned
-  int candidate = 0;                   // which of the heuristic's algorithms, best first
+  operand_alignment alignment;
+  int candidate = 0;        // which of the heuristic's algorithms, best first
   int most_candidates = 1;  // how many it is asked for, up to 32: what can be timed against each other
   cuda_kernels::epilogue epilogue;
 };
@@ -49,7 +49,8 @@ class prepared_contraction {
   cublasLtMatmulDescOpaque_t product_{};
   cublasLtMatrixLayoutOpaque_t first_{}, second_{}, result_{};
   cublasLtMatmulAlgo_t algorithm_{};
-  i64 algorithm_workspace_ = 0, alignment_ = 16;
+  i64 algorithm_workspace_ = 0;
+  operand_alignment alignment_;
   int candidates_ = 0;
   cuda_kernels::epilogue epilogue_;
   std::vector<std::string> names_;
@@ -103,12 +104,10 @@ class blas {
   void run(const prepared_contraction& x, const void* a, const void* b, void* out, cudaStream_t stream,
            void* workspace = nullptr) const {
     if (x.direct_) return x.plan_.run_direct(*start_, a, b, out, stream);
-    if (x.plan_.does() == contraction_plan::work::products)
-      for (const void* operand : {a, b, static_cast<const void*>(out)})
-        if (!aligned(operand, x.alignment_))
-          throw error(std::string("contract: an operand is not aligned to ")
-                          .append(std::to_string(x.alignment_))
-                          .append(" bytes, as was said when it was prepared"));
+    if (x.plan_.does() == contraction_plan::work::products) {
+      require_aligned("a", a, x.alignment_.a), require_aligned("b", b, x.alignment_.b);
+      require_aligned("out", out, x.alignment_.out);
+    }
     if (!workspace && x.workspace() > 0) {
       if (x.workspace() > own_bytes_)
         throw error(std::string("contract: needs a workspace of ")
@@ -140,6 +139,15 @@ class blas {
   }
   static cublasLtMatrixLayout_t layout(const cublasLtMatrixLayoutOpaque_t& x) {
     return const_cast<cublasLtMatrixLayout_t>(&x);
+  }
+
+  static void require_aligned(const char* operand, const void* pointer, i64 bytes) {
+    if (!aligned(pointer, bytes))
+      throw error(std::string("contract: ")
+                      .append(operand)
+                      .append(" is not aligned to ")
+                      .append(std::to_string(bytes))
+                      .append(" bytes, as was said when it was prepared"));
   }
 
   static cudaDataType_t type_of(dtype element) {

@@ -18,6 +18,18 @@ struct matrix_product {
   i64 first_alignment = 16, second_alignment = 16, result_alignment = 16;
 };
 
+// Bytes to which operands will be aligned, each a power of 2.
+struct operand_alignment {
+  i64 a = 16, b = 16, out = 16;
+};
+
+// The alignment, up to 16 bytes, of what lies so many bytes behind memory that is aligned to 16.
+[[nodiscard]] inline i64 alignment_at(i64 bytes) {
+  i64 to = 16;
+  while (bytes % to != 0) to /= 2;
+  return to;
+}
+
 // How to make out[batch, m, n] += a[batch, m, k] b[batch, k, n] from such products. The axes of each of the
 // four kinds are joined; those of m and n that stay apart are batches too, but for one each. A matrix needs a
 // stride of 1 and another that is no less than the extent of the first; all of k must be one axis. One batch
@@ -30,7 +42,7 @@ class contraction_plan {
 
   // alignment: bytes to which a, b and out will be aligned. Throws flame::error for other element types and
   // more than 16 axes.
-  contraction_plan(const library::contraction& x, i64 alignment)
+  explicit contraction_plan(const library::contraction& x, const operand_alignment& alignment = {})
       : element_(x.element), accumulate_(x.accumulate) {
     require_floating("contract", x.element);
     if (x.batch_rank + x.m_rank + x.n_rank + x.k_rank > library::contraction::room)
@@ -270,19 +282,19 @@ class contraction_plan {
     copy_offsets_[3] = at;
   }
 
-  void settle_alignment(i64 given) {
-    auto of = [&](bool copied, int operand, i64 batch_stride) {
-      i64 bytes = copied ? 256 : given;
+  void settle_alignment(const operand_alignment& given) {
+    auto of = [&](bool copied, int operand, i64 batch_stride, i64 alignment) {
+      i64 bytes = copied ? 256 : alignment;
       const i64 size = size_of(element_);
       while (product_.batch > 1 && batch_stride * size % bytes != 0) bytes /= 2;
       for (int i = 0; i < repeats_.rank; ++i)
         while (repeats_.items[i].strides[operand] * size % bytes != 0) bytes /= 2;
       return bytes;
     };
-    const i64 a = of(copies_a(), 1, swapped_ ? product_.second_batch : product_.first_batch),
-              b = of(copies_b(), 2, swapped_ ? product_.first_batch : product_.second_batch);
+    const i64 a = of(copies_a(), 1, swapped_ ? product_.second_batch : product_.first_batch, given.a),
+              b = of(copies_b(), 2, swapped_ ? product_.first_batch : product_.second_batch, given.b);
     product_.first_alignment = swapped_ ? b : a, product_.second_alignment = swapped_ ? a : b;
-    product_.result_alignment = of(copies_out(), 0, product_.result_batch);
+    product_.result_alignment = of(copies_out(), 0, product_.result_batch, given.out);
   }
 
   kernel::direct_contraction direct_of(const library::contraction& x) const {

@@ -1,10 +1,15 @@
 // Elements read where an index says, and values summed up there, on CUDA.
 #pragma once
 #include <flame/plan/library.hpp>
-#include <flame/run/cuda/axes.hpp>
-#include <flame/run/cuda/launcher.hpp>
+#include <flame/run/cuda/copying.hpp>
 
 namespace flame::cuda_kernels {
+
+// When scatter_add sorts.
+struct indexing_options {
+  i64 most_looks = i64{1} << 26;  // indices that all threads together may look at before values are sorted
+  i64 least_sorted = 33;          // values that may meet in one place, below which they are not sorted
+};
 
 // gather and scatter_add as the host's: indices i32, i64 or u8; gather moves elements of any type;
 // scatter_add takes floating numbers, half types summed in f32, and integers, which wrap around. The same
@@ -15,12 +20,13 @@ namespace flame::cuda_kernels {
 // read the word.
 //
 // scatter_add makes every element of the result in one thread (or, `parts`, in as many as make the GPU busy,
-// added up in their order). Where that would look at more than 2^26 indices, of more than 32 for an element,
-// the values are sorted by their place first, equals staying in their order.
+// added up in their order). Where that would look at too many indices, the values are sorted by their place
+// first, equals staying in their order, and summed up by tiles of them.
 class prepared_indexing {
  public:
   // step: what a fault is reported as, from 1 on. Throws flame::error for other element types.
-  prepared_indexing(op operation, const library::indexing& x, u32 step) : gather_(operation == op::gather) {
+  prepared_indexing(op operation, const library::indexing& x, u32 step, const indexing_options& options = {})
+      : gather_(operation == op::gather) {
     if (!gather_ && operation != op::scatter_add)
       throw error("prepared_indexing: the operation is neither gather nor scatter_add");
     if (x.index_element != dtype::int32 && x.index_element != dtype::int64 && x.index_element != dtype::uint8)
@@ -52,7 +58,7 @@ class prepared_indexing {
     if (gather_)
       prepare_gather(x.element, outer, inner);
     else
-      prepare_scatter(x.element, kept, summed, inner);
+      prepare_scatter(x.element, kept, summed, inner, options);
   }
 
   [[nodiscard]] const char* name() const { return gather_ ? "gather" : "scatter_add"; }
@@ -123,7 +129,8 @@ class prepared_indexing {
     wide_outer_ = for_kernel(outer);
   }
 
-  void prepare_scatter(dtype element, axis_list<3> kept, axis_list<2> summed, const axis_list<2>& inner) {
+  void prepare_scatter(dtype element, axis_list<3> kept, axis_list<2> summed, const axis_list<2>& inner,
+                       const indexing_options& options) {
     const i64 size = size_of(element), sum_size = size == 8 ? 8 : 4;
     const int number = static_cast<int>(element);
     kept.sort_by(2), kept.join(), summed.join();
@@ -144,7 +151,8 @@ class prepared_indexing {
     while (width_ > 1 && !fits()) width_ /= 2;
     names_wide_ = width_ > 1, alignment_ = size * width_, wide_shape_ = shape_;
     const i64 vectors = keys * (inner.size() / width_), each = summed.size();
-    sorts_ = each > 32 && each > (i64{1} << 26) / vectors && keys < 0x7fffffff && tokens < 0x7fffffff;
+    sorts_ = each >= options.least_sorted && each > options.most_looks / vectors && keys < 0x7fffffff &&
+             tokens < 0x7fffffff;
     auto add = [&](const char* kernel) {
       names_.push_back(kernel_name(kernel, {number, 1}));
       if (names_wide_) names_.push_back(kernel_name(kernel, {number, static_cast<int>(width_)}));
@@ -153,10 +161,17 @@ class prepared_indexing {
       add("scatter_sorted");
       sort_names_ = static_cast<int>(names_.size());
       for (const char* kernel :
-           {"scatter_keys", "radix_count", "scan_ranges_of", "scan_counts", "radix_place", "scatter_begins"})
+           {"scatter_keys", "radix_count", "scan_ranges_of", "scan_counts", "radix_place"})
         names_.push_back(kernel_name(kernel, {0}));
-      workspace_ =
-          token_bytes() * 2 + counts_bytes() + padded(kernel::scan_ranges * 4) + padded((keys + 1) * 4);
+      names_.push_back(kernel_name("scatter_join", {number}));
+      axis_list<2> all;
+      for (int i = 0; i < kept.rank; ++i) all.push(kept.items[i].extent, i64{0}, kept.items[i].strides[2]);
+      all.push(shape_.extent, i64{0}, shape_.stride);
+      for (int i = 0; i < inner.rank; ++i) all.push(inner.items[i].extent, i64{0}, inner.items[i].strides[1]);
+      zeros_ = prepared_copy(all, element, prepared_copy::source::zeros);
+      names_.insert(names_.end(), zeros_.names().begin(), zeros_.names().end());
+      part_bytes_ = padded(tiles() * inner.size() * sum_size);
+      workspace_ = 2 * token_bytes() + counts_bytes() + padded(kernel::scan_ranges * 4) + 2 * part_bytes_;
     } else {
       add("scatter_walk");
       parts_ = (i64{1} << 17) / vectors;
@@ -184,11 +199,11 @@ class prepared_indexing {
     auto* sorted = static_cast<kernel::scatter_token*>(further(workspace, token_bytes()));
     auto* counts = static_cast<u32*>(further(workspace, 2 * token_bytes()));
     auto* ranges = static_cast<u32*>(further(counts, counts_bytes()));
-    auto* begins = static_cast<u32*>(further(ranges, padded(kernel::scan_ranges * 4)));
+    void *heads = further(ranges, padded(kernel::scan_ranges * 4)), *tails = further(heads, part_bytes_);
     const i64 keys = axes_.kept_count * shape_.extent, count = tokens(),
               numbers = kernel::radix_digits * tiles();
     const std::string* names = names_.data() + sort_names_;
-    launch_each(start, names[0], count, stream, shape_, axes_, index, given, wrong);
+    launch_each(start, names[0], count, stream, shape_, axes_, static_cast<const void*>(index), given, wrong);
     for (int shift = 0; shift < 32 && keys >> shift != 0; shift += 4) {
       const kernel::scatter_token* tokens_given = given;
       launch_each(start, names[1], tiles(), stream, count, shift, tokens_given, counts);
@@ -200,15 +215,19 @@ class prepared_indexing {
       kernel::scatter_token* other = given;
       given = sorted, sorted = other;
     }
-    const kernel::scatter_token* in_order = given;
-    launch_each(start, names[5], keys + 1, stream, count, keys, in_order, begins);
-    launch_each(start, names_[wide], wide ? count_ / width_ : count_, stream, shape_, axes_, in_order,
-                static_cast<const u32*>(begins), from, out);
+    const kernel::scatter_runs runs = {count, keys, given};
+    const i64 inner = shape_.inner_count;
+    zeros_.run(start, nullptr, out, stream);
+    launch_each(start, names_[wide], tiles() * (wide ? inner / width_ : inner), stream, shape_, axes_, runs,
+                from, out, heads, tails);
+    launch_each(start, names[5], tiles() * inner, stream, shape_, axes_, runs,
+                static_cast<const void*>(heads), static_cast<const void*>(tails), out);
   }
 
   bool gather_, sorts_ = false, names_wide_ = false;
   int sort_names_ = 0;
-  i64 count_ = 0, width_ = 1, alignment_ = 1, workspace_ = 0, parts_ = 1, some_ = 0;
+  i64 count_ = 0, width_ = 1, alignment_ = 1, workspace_ = 0, parts_ = 1, some_ = 0, part_bytes_ = 0;
+  prepared_copy zeros_;
   kernel::indexing shape_{}, wide_shape_{};
   kernel::three_strides outer_{}, wide_outer_{};
   kernel::scatter_axes axes_{};

@@ -188,42 +188,85 @@ FLAME_KERNEL void radix_place(i64 count, int shift, const scatter_token* tokens,
   }
 }
 
-// begins[key]: the first token of that key or a later one. A thread for each of keys + 1 keys.
-template <int Unused>
-FLAME_KERNEL void scatter_begins(i64 count, i64 keys, const scatter_token* sorted, u32* begins) {
-  const i64 key = thread_number();
-  if (key > keys) return;
-  i64 low = 0, high = count;
-  while (low < high) {
-    const i64 middle = (low + high) / 2;
-    if (static_cast<i64>(sorted[middle].key) < key)
-      low = middle + 1;
-    else
-      high = middle;
+// Sorted tokens are added up a tile at a time: tokens of one place are a run. Runs that lie in one tile are
+// the result there; of one that goes on, each tile keeps its part, and the thread of the tile where it begins
+// adds the parts up. So no thread walks more than a tile, however many values one place has.
+struct scatter_runs {
+  i64 count, nowhere;  // tokens; the key of those that lead nowhere
+  const scatter_token* sorted;
+
+  FLAME_DEVICE i64 begin(i64 tile) const { return tile * radix_tile; }
+  FLAME_DEVICE i64 past(i64 tile) const { return smaller_of((tile + 1) * radix_tile, count); }
+  FLAME_DEVICE i64 tiles() const { return (count + radix_tile - 1) / radix_tile; }
+  // Whether a run goes on behind a token; whether one that begins with a token began before it.
+  FLAME_DEVICE bool goes_on(i64 past, u32 key) const { return past < count && sorted[past].key == key; }
+  FLAME_DEVICE bool began_before(i64 begin, u32 key) const {
+    return begin > 0 && sorted[begin - 1].key == key;
   }
-  begins[key] = static_cast<u32>(low);
+};
+
+// The offset in the result of inner element j at a key's place.
+FLAME_DEVICE i64 scatter_offset(const indexing& x, const scatter_axes& axes, i64 key, i64 j) {
+  const i64 place = split(key, x.extent);
+  i64 from_kept, index_kept, out_kept, inner_from, inner_out;
+  axes.kept.place(key, from_kept, index_kept, out_kept);
+  x.inner.place(j, inner_from, inner_out);
+  return out_kept + place * x.stride + inner_out;
 }
 
-// The result from sorted tokens. A thread for each of its vectors.
+// Sums of runs: into the result, heads [tile, inner] (of a run that began before the tile) or tails (of one
+// that begins in it and goes on). A thread for each vector of each tile.
 template <int Element, int Width>
-FLAME_KERNEL void scatter_sorted(indexing x, scatter_axes axes, const scatter_token* sorted,
-                                 const u32* begins, const void* from, void* out) {
+FLAME_KERNEL void scatter_sorted(indexing x, scatter_axes axes, scatter_runs runs, const void* from,
+                                 void* out, void* heads, void* tails) {
   using vector = numbers<Element, Width>;
-  i64 key = thread_number();
-  const i64 j = split(key, x.inner_count / Width) * Width;
-  if (key >= axes.kept_count * x.extent) return;
-  i64 kept = key;
-  const i64 place = split(kept, x.extent);
-  i64 from_kept, index_kept, out_kept, inner_from, inner_out, from_summed, index_summed;
-  axes.kept.place(kept, from_kept, index_kept, out_kept);
+  i64 tile = thread_number();
+  const i64 j = split(tile, x.inner_count / Width) * Width;
+  if (tile >= runs.tiles()) return;
+  i64 inner_from, inner_out;
   x.inner.place(j, inner_from, inner_out);
-  vector sum = vector::all(0);
-  for (u32 i = begins[key]; i < begins[key + 1]; ++i) {
-    axes.summed.place(sorted[i].number - kept * axes.summed_count, from_summed, index_summed);
-    const vector v = vector::read(from, from_kept + from_summed + inner_from);
-    for (int c = 0; c < Width; ++c) sum.at[c] += v.at[c];
+  const i64 begin = runs.begin(tile), past = runs.past(tile);
+  for (i64 i = begin; i < past;) {
+    const u32 key = runs.sorted[i].key;
+    if (key == runs.nowhere) return;  // they are the last
+    const bool before = i == begin && runs.began_before(begin, key);
+    vector sum = vector::all(0);
+    for (; i < past && runs.sorted[i].key == key; ++i) {
+      i64 kept = runs.sorted[i].number, from_kept, index_kept, out_kept, from_summed, index_summed;
+      const i64 summed = split(kept, axes.summed_count);
+      axes.kept.place(kept, from_kept, index_kept, out_kept);
+      axes.summed.place(summed, from_summed, index_summed);
+      const vector v = vector::read(from, from_kept + from_summed + inner_from);
+      for (int c = 0; c < Width; ++c) sum.at[c] += v.at[c];
+    }
+    if (!before && !(i == past && runs.goes_on(past, key))) {
+      sum.write(out, scatter_offset(x, axes, key, j));
+    } else {
+      auto* to = static_cast<typename vector::sum*>(before ? heads : tails) + tile * x.inner_count + j;
+      for (int c = 0; c < Width; ++c) to[c] = sum.at[c];
+    }
   }
-  sum.write(out, out_kept + place * x.stride + inner_out);
+}
+
+// The results of runs over several tiles. A thread for each element of each tile.
+template <int Element>
+FLAME_KERNEL void scatter_join(indexing x, scatter_axes axes, scatter_runs runs, const void* heads,
+                               const void* tails, void* out) {
+  using type = number<Element>;
+  using sum_type = typename type::sum;
+  i64 tile = thread_number();
+  const i64 j = split(tile, x.inner_count), tiles = runs.tiles();
+  if (tile >= tiles) return;
+  const i64 first = runs.past(tile);
+  const u32 key = runs.sorted[first - 1].key;
+  if (key == runs.nowhere || !runs.goes_on(first, key)) return;
+  if (runs.sorted[runs.begin(tile)].key == key && runs.began_before(runs.begin(tile), key)) return;
+  sum_type sum = static_cast<const sum_type*>(tails)[tile * x.inner_count + j];
+  for (i64 next = tile + 1; next < tiles; ++next) {
+    sum += static_cast<const sum_type*>(heads)[next * x.inner_count + j];
+    if (!runs.goes_on(runs.past(next), key)) break;
+  }
+  static_cast<typename type::stored*>(out)[scatter_offset(x, axes, key, j)] = type::narrow(sum);
 }
 
 }  // namespace flame::kernel
