@@ -10,8 +10,8 @@
 
 namespace flame {
 
-// Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning. Large memory is kept
-// for later tensors: see run/large_blocks.hpp.
+// Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning. Large
+// memory is kept for later tensors: see run/large_blocks.hpp.
 template <class Backend> class storage;
 
 template <> class storage<host> {
@@ -25,8 +25,9 @@ template <> class storage<host> {
       std::byte* block = detail::large_blocks::instance().take(bytes, size);
       memory_ = {block, [size](std::byte* p) { detail::large_blocks::instance().give(p, size); }};
     } else {
-      memory_ = {static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), alignment)),
-                 [](std::byte* p) { ::operator delete(p, alignment); }};
+      memory_ = {
+          static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes > 0 ? bytes : 1), alignment)),
+          [](std::byte* p) { ::operator delete(p, alignment); }};
     }
   }
   [[nodiscard]] std::byte* data() const { return memory_.get(); }
