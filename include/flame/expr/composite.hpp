@@ -19,54 +19,70 @@ constexpr auto count(const Like& like, on_axes<Axes...>) {
 // mean(x) = sum(x) / count; over all axes sum(x / count), which ends in one reduction.
 template <operand_type A, axis... Axes>
 constexpr auto mean(const A& x, const Axes&... axes) {
-  static_assert(is_floating(dtype_of<element_of<shape_of<A>>>),
-                "flame::mean(x, axes...): the operand must have a floating element type");
-  auto n = detail::count<element_of<shape_of<A>>>(x, typename detail::reduced<A, Axes...>::type{});
-  if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank)
-    return sum(x / n, axes...);
-  else
-    return sum(x, axes...) / n;
+  FLAME_COMPOSITE_REFUSALS("flame::mean(x, axes...)", shape_of<A>, Axes);
+  if constexpr (detail::composes<shape_of<A>, Axes...>) {
+    auto n = detail::count<element_of<shape_of<A>>>(x, typename detail::reduced<A, Axes...>::type{});
+    if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank)
+      return sum(x / n, axes...);
+    else
+      return sum(x, axes...) / n;
+  }
 }
 
 // var(x) = sum((x - mean x)^2) / (count - Correction); 1 as in PyTorch, 0 for norms.
 template <int Correction = 1, operand_type A, axis... Axes>
 constexpr auto var(const A& x, const Axes&... axes) {
-  using E = element_of<shape_of<A>>;
-  auto centred = x - mean(x, axes...);
-  auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
-  if constexpr (Correction == 0)
-    return sum(centred * centred, axes...) / n;
-  else
-    return sum(centred * centred, axes...) / (n - structural_of<E, bits_of(static_cast<double>(Correction))>{});
+  FLAME_COMPOSITE_REFUSALS("flame::var(x, axes...)", shape_of<A>, Axes);
+  if constexpr (detail::composes<shape_of<A>, Axes...>) {
+    using E = element_of<shape_of<A>>;
+    auto centred = x - mean(x, axes...);
+    auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
+    if constexpr (Correction == 0)
+      return sum(centred * centred, axes...) / n;
+    else
+      return sum(centred * centred, axes...) / (n - structural_of<E, bits_of(static_cast<double>(Correction))>{});
+  }
 }
 
 // logsumexp(x) = m + log sum exp(x - m), m = max x
 template <operand_type A, axis... Axes>
 constexpr auto logsumexp(const A& x, const Axes&... axes) {
-  auto top = stop_gradient(max(x, axes...));
-  auto m = where(isfinite(top), top, structural_of<element_of<shape_of<A>>, 0>{});
-  return m + log(sum(exp(x - m), axes...));
+  FLAME_COMPOSITE_REFUSALS("flame::logsumexp(x, axes...)", shape_of<A>, Axes);
+  if constexpr (detail::composes<shape_of<A>, Axes...>) {
+    auto top = stop_gradient(max(x, axes...));
+    auto m = where(isfinite(top), top, structural_of<element_of<shape_of<A>>, 0>{});
+    return m + log(sum(exp(x - m), axes...));
+  }
 }
 
 // softmax(x) = exp(x - max x) / sum exp(x - max x)
 template <operand_type A, axis... Axes>
 constexpr auto softmax(const A& x, const Axes&... axes) {
-  auto e = exp(x - stop_gradient(max(x, axes...)));
-  return e / sum(e, axes...);
+  FLAME_COMPOSITE_REFUSALS("flame::softmax(x, axes...)", shape_of<A>, Axes);
+  if constexpr (detail::composes<shape_of<A>, Axes...>) {
+    auto e = exp(x - stop_gradient(max(x, axes...)));
+    return e / sum(e, axes...);
+  }
 }
 
 // log_softmax(x) = x - max x - log sum exp(x - max x)
 template <operand_type A, axis... Axes>
 constexpr auto log_softmax(const A& x, const Axes&... axes) {
-  auto centred = x - stop_gradient(max(x, axes...));
-  return centred - log(sum(exp(centred), axes...));
+  FLAME_COMPOSITE_REFUSALS("flame::log_softmax(x, axes...)", shape_of<A>, Axes);
+  if constexpr (detail::composes<shape_of<A>, Axes...>) {
+    auto centred = x - stop_gradient(max(x, axes...));
+    return centred - log(sum(exp(centred), axes...));
+  }
 }
 
 // layer_norm(x) = (x - mean x) / sqrt(mean (x - mean x)^2 + eps), over the given axes (Ba et al. 2016)
 template <operand_type A, axis... Axes>
 constexpr auto layer_norm(const A& x, double eps, const Axes&... axes) {
-  auto centred = x - mean(x, axes...);
-  return centred * rsqrt(mean(centred * centred, axes...) + eps);
+  FLAME_COMPOSITE_REFUSALS("flame::layer_norm(x, eps, axes...)", shape_of<A>, Axes);
+  if constexpr (detail::composes<shape_of<A>, Axes...>) {
+    auto centred = x - mean(x, axes...);
+    return centred * rsqrt(mean(centred * centred, axes...) + eps);
+  }
 }
 
 // relu(x) = max(x, 0); NaN stays NaN, the derivative at 0 is 0.
@@ -111,6 +127,8 @@ constexpr auto clamp(const A& x, const L& low, const H& high) {
 // one_hot(index, axis): 1 where the axis's position is the index, else 0.
 template <element Element = f32, operand_type I, axis Axis>
 constexpr auto one_hot(const I& index, const Axis& a) {
+  static_assert(is_integer(dtype_of<element_of<shape_of<I>>>),
+                "flame::one_hot(index, axis): the index must have an integer element type");
   return cast<Element>(emit<op::equal>(index, iota<element_of<shape_of<I>>>(a, index)));
 }
 
@@ -126,6 +144,7 @@ struct class_axis<shape<E, X...>, shape<F, Y...>> {
   static constexpr bool one = extra::size == 1 && sizeof...(X) == sizeof...(Y) + 1;
   template <class First, class... Rest>
   static First first(types<First, Rest...>);
+  static void first(types<>);
   using type = decltype(first(extra{}));
 };
 
@@ -139,16 +158,20 @@ constexpr auto cross_entropy(const A& logits, const L& label) {
   static_assert(axes::one, "flame::cross_entropy(logits, label): label must have the axes of logits but one");
   static_assert(is_integer(dtype_of<element_of<shape_of<L>>>),
                 "flame::cross_entropy(logits, label): label must have an integer element type");
-  using classes = typename axes::type;
-  using E = element_of<shape_of<A>>;
-  auto hit = emit<op::equal>(label, iota<element_of<shape_of<L>>>(classes{}, logits));
-  auto chosen = sum(where(hit, logits, structural_of<E, 0>{}), classes{});
-  return mean(logsumexp(logits, classes{}) - chosen);
+  if constexpr (axes::one && is_integer(dtype_of<element_of<shape_of<L>>>)) {
+    using classes = typename axes::type;
+    using E = element_of<shape_of<A>>;
+    auto hit = emit<op::equal>(label, iota<element_of<shape_of<L>>>(classes{}, logits));
+    auto chosen = sum(where(hit, logits, structural_of<E, 0>{}), classes{});
+    return mean(logsumexp(logits, classes{}) - chosen);
+  }
 }
 
 // mse(a, b) = mean (a - b)^2
 template <operand_type A, operand_type B>
 constexpr auto mse(const A& a, const B& b) {
+  static_assert(detail::nested<shape_of<A>, shape_of<B>>,
+                "flame::mse(a, b): the axes of one operand must contain the axes of the other");
   auto d = a - b;
   return mean(d * d);
 }

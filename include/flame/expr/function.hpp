@@ -290,6 +290,19 @@ constexpr auto call_results(graph* g, int node, std::integer_sequence<int, I...>
   return all(Results{});
 }
 
+// What is carried, and whether the block gives it as it takes it.
+template <class... A>
+struct carried_shapes {
+  using type = typename concat<std::conditional_t<mode_of<A>::mode == operand_mode::carry,
+                                                  types<shape_of<typename mode_of<A>::value_type>>, types<>>...>::type;
+};
+template <class Taken, class Given>
+inline constexpr bool carries_fit = false;
+template <class... G>
+inline constexpr bool carries_fit<types<>, types<G...>> = true;
+template <class First, class... T, class... G>
+inline constexpr bool carries_fit<types<First, T...>, types<First, G...>> = carries_fit<types<T...>, types<G...>>;
+
 template <class T>
 constexpr graph* graph_behind(const T& t) {
   return graph_in(mode_of<T>::value(t));
@@ -334,6 +347,13 @@ constexpr auto repeat(const Fn&, const A&... a) {
                                                                shape_of<typename detail::mode_of<A>::value_type>>::type...>;
   static_assert(trace::results::size >= carries,
                 "flame::repeat(stack, operands...): the block must give each carried value, first and in order");
+  static_assert(trace::results::size < carries ||
+                    detail::carries_fit<typename detail::carried_shapes<A...>::type, typename trace::results>,
+                "flame::repeat(stack, operands...): the block must give each carried value with the axes and element "
+                "type that it takes");
+  static_assert(((detail::mode_of<A>::mode != operand_mode::keyed ||
+                  std::is_same_v<element_of<shape_of<typename detail::mode_of<A>::value_type>>, key>)&&...),
+                "flame::repeat(stack, operands...): a keyed operand is a random key");
   constexpr const function_info* f = detail::checked<&frozen<trace>::info, given>();
   graph* g = nullptr;
   ((g = g ? g : detail::graph_behind(a)), ...);

@@ -80,6 +80,11 @@ constexpr auto make_expr(const E& e) {
   return r;
 }
 
+// The derivative of a call is a type, and the graph that is being traced a value.
+[[noreturn]] inline void refuse_gradient_through_a_call_inside_a_function() {
+  throw error("flame::grad(e, x): inside a function that is traced, a gradient does not lead through call or repeat");
+}
+
 // Inside a function: on the graph that is being traced.
 template <class S, class... X>
 constexpr list<int> traced_gradients(const S& loss, const X&... x) {
@@ -88,7 +93,7 @@ constexpr list<int> traced_gradients(const S& loss, const X&... x) {
   (wrt.push(import_into(g, x)), ...);
   const int one = g.constant(1, g.type(loss.n).element);
   const activity act = analyse(g, {&loss.n, 1}, wrt);
-  if (!act.calls.empty()) refuse(op::call, fault::operands_clash);
+  if (!act.calls.empty()) refuse_gradient_through_a_call_inside_a_function();
   reverse_sweep sweep{g, act.active, {}, nullptr, {}, {}, backward{g}};
   sweep.run({&loss.n, 1}, {&one, 1});
   for (int n : wrt) r.push(sweep.cotangent[n] >= 0 ? sweep.rule.full(sweep.cotangent[n], n) : zeros(g, tensor_type(g.type(n))));
@@ -98,12 +103,15 @@ constexpr list<int> traced_gradients(const S& loss, const X&... x) {
 }  // namespace detail
 
 // The gradient of a scalar with respect to leaves: an expression of the leaf's shape, or several for several leaves.
-// Inside a traced function, of any value with respect to any value that it was made from.
+// Inside a traced function, of any value with respect to any value that it was made from; there it does not lead
+// through call or repeat.
 template <operand_type E, operand_type... X>
 constexpr auto grad(const E& e, const X&... x) {
   static_assert(detail::is_scalar<E>,
                 "flame::grad(e, x): e must be a scalar of floating type; sum it over its axes first");
-  if constexpr (detail::is_scalar<E>) {
+  static_assert((is_floating(dtype_of<element_of<shape_of<X>>>) && ...),
+                "flame::grad(e, x): x must have a floating element type; nothing is differentiated by integers");
+  if constexpr (detail::is_scalar<E> && (is_floating(dtype_of<element_of<shape_of<X>>>) && ...)) {
     if constexpr (is_sym<E>) {
       list<int> d = detail::traced_gradients(e, x...);
       int i = 0;
@@ -116,9 +124,11 @@ constexpr auto grad(const E& e, const X&... x) {
         return std::tuple{one(x)...};
     } else {
       static_assert((leaf_type<X> && ...), "flame::grad(e, x): x must be a leaf of e");
-      using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
-      using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
-      return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
+      if constexpr ((leaf_type<X> && ...)) {
+        using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
+        using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
+        return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
+      }
     }
   }
 }
@@ -128,18 +138,29 @@ template <operand_type E, operand_type... X>
 constexpr auto value_and_grad(const E& e, const X&...) {
   static_assert(detail::is_scalar<E>,
                 "flame::value_and_grad(e, x): e must be a scalar of floating type; sum it over its axes first");
-  using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
-  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::value_and_gradients>;
-  return detail::make_expr<maker, shapes<shape_of<E>, shape_of<X>...>>(e);
+  static_assert((leaf_type<X> && ...), "flame::value_and_grad(e, x): x must be a leaf of e");
+  static_assert((is_floating(dtype_of<element_of<shape_of<X>>>) && ...),
+                "flame::value_and_grad(e, x): x must have a floating element type; nothing is differentiated by integers");
+  if constexpr (detail::is_scalar<E> && (leaf_type<X> && ...) &&
+                (is_floating(dtype_of<element_of<shape_of<X>>>) && ...)) {
+    using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
+    using maker = detail::gradient_maker<source, keep::cut, detail::wanted::value_and_gradients>;
+    return detail::make_expr<maker, shapes<shape_of<E>, shape_of<X>...>>(e);
+  }
 }
 
 // The vector-Jacobian product <d, de/dx>: d is a leaf of e's shape.
 template <operand_type E, leaf_type D, leaf_type... X>
 constexpr auto vjp(const E& e, const D&, const X&...) {
-  static_assert(std::is_same_v<shape_of<E>, shape_of<D>>, "flame::vjp(e, d, x): d must have the shape of e");
-  using source = detail::gradient_source<E, std::remove_cvref_t<D>, std::remove_cvref_t<X>...>;
-  using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
-  return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
+  constexpr bool fits = std::is_same_v<shape_of<E>, shape_of<D>>;
+  static_assert(fits, "flame::vjp(e, d, x): d must have the shape of e");
+  static_assert((is_floating(dtype_of<element_of<shape_of<X>>>) && ...),
+                "flame::vjp(e, d, x): x must have a floating element type; nothing is differentiated by integers");
+  if constexpr (fits && (is_floating(dtype_of<element_of<shape_of<X>>>) && ...)) {
+    using source = detail::gradient_source<E, std::remove_cvref_t<D>, std::remove_cvref_t<X>...>;
+    using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
+    return detail::make_expr<maker, shapes<shape_of<X>...>>(e);
+  }
 }
 
 namespace detail {
@@ -155,9 +176,12 @@ struct cotangent_leaf : operand {
 // so its own vector-Jacobian product is this (the one differentiation, applied twice).
 template <operand_type E, leaf_type T, leaf_type X>
 constexpr auto jvp(const E& e, const T& t, const X& x) {
-  static_assert(std::is_same_v<shape_of<X>, shape_of<T>>, "flame::jvp(e, t, x): t must have the shape of x");
-  using leaf = detail::cotangent_leaf<shape_of<E>>;
-  return vjp(vjp(e, leaf{}, x), t, leaf{});
+  constexpr bool fits = std::is_same_v<shape_of<X>, shape_of<T>>;
+  static_assert(fits, "flame::jvp(e, t, x): t must have the shape of x");
+  if constexpr (fits) {
+    using leaf = detail::cotangent_leaf<shape_of<E>>;
+    return vjp(vjp(e, leaf{}, x), t, leaf{});
+  }
 }
 
 }  // namespace flame

@@ -47,6 +47,10 @@ struct conv_traits {
                                static_cast<u64>(O.dilation), static_cast<u64>(O.groups)>;
 };
 
+// As in PyTorch: a window does not lie in the padding alone.
+template <pool_options O>
+inline constexpr bool fits_windows = O.kernel >= 1 && O.stride >= 0 && O.padding >= 0 && 2 * O.padding <= O.kernel;
+
 template <class X, pool_options O>
 struct pool_traits {
   static constexpr int stride = O.stride ? O.stride : O.kernel;
@@ -81,16 +85,28 @@ constexpr auto conv2d(const X& x, const W& w) {
 // max_pool<pool_options{.kernel = 2}>(x): the maximum of each window; the derivative goes to its first maximum, as in PyTorch.
 template <pool_options O = pool_options{}, operand_type X>
 constexpr auto max_pool(const X& x) {
-  static_assert(shape_of<X>::rank >= 3, "flame::max_pool(x): x has the axes [..., height, width, channel]");
-  using t = detail::pool_traits<shape_of<X>, O>;
-  return emit<op::pool_take, typename t::axes, typename t::numbers>(stop_gradient(x), x);
+  constexpr bool ranks = shape_of<X>::rank >= 3, windows = detail::fits_windows<O>;
+  static_assert(ranks, "flame::max_pool(x): x has the axes [..., height, width, channel]");
+  static_assert(windows, "flame::max_pool(x): the kernel must be at least 1, the padding at least 0 and at most half the kernel");
+  if constexpr (ranks && windows) {
+    using t = detail::pool_traits<shape_of<X>, O>;
+    using with = inferred<op::pool_mean, typename t::axes, typename t::numbers, shape_of<X>>;
+    FLAME_REFUSALS("flame::max_pool(x)", with::why);
+    return emit<op::pool_take, typename t::axes, typename t::numbers>(stop_gradient(x), x);
+  }
 }
 // mean_pool<pool_options{.kernel = 2}>(x): the mean of each window, zeros of the padding counted, as in PyTorch's avg_pool2d.
 template <pool_options O = pool_options{}, operand_type X>
 constexpr auto mean_pool(const X& x) {
-  static_assert(shape_of<X>::rank >= 3, "flame::mean_pool(x): x has the axes [..., height, width, channel]");
-  using t = detail::pool_traits<shape_of<X>, O>;
-  return emit<op::pool_mean, typename t::axes, typename t::numbers>(x);
+  constexpr bool ranks = shape_of<X>::rank >= 3, windows = detail::fits_windows<O>;
+  static_assert(ranks, "flame::mean_pool(x): x has the axes [..., height, width, channel]");
+  static_assert(windows, "flame::mean_pool(x): the kernel must be at least 1, the padding at least 0 and at most half the kernel");
+  if constexpr (ranks && windows) {
+    using t = detail::pool_traits<shape_of<X>, O>;
+    using with = inferred<op::pool_mean, typename t::axes, typename t::numbers, shape_of<X>>;
+    FLAME_REFUSALS("flame::mean_pool(x)", with::why);
+    return emit<op::pool_mean, typename t::axes, typename t::numbers>(x);
+  }
 }
 
 // gather(table, index, axis): the table's elements at index along the axis; the index's axes take the axis's place.
@@ -105,8 +121,10 @@ constexpr auto gather(const T& table, const I& index, const Axis&) {
 // embedding(table, index) = gather(table, index, first axis of the table)
 template <operand_type T, operand_type I>
 constexpr auto embedding(const T& table, const I& index) {
-  static_assert(shape_of<T>::rank == 2, "flame::embedding(table, index): the table has the axes [entry, feature]");
-  return gather(table, index, typename detail::axis_from_last<shape_of<T>, 1>::type{});
+  constexpr bool ranks = shape_of<T>::rank == 2, integer = is_integer(dtype_of<element_of<shape_of<I>>>);
+  static_assert(ranks, "flame::embedding(table, index): the table has the axes [entry, feature]");
+  static_assert(integer, "flame::embedding(table, index): the indices must have an integer element type");
+  if constexpr (ranks && integer) return gather(table, index, typename detail::axis_from_last<shape_of<T>, 1>::type{});
 }
 
 }  // namespace flame

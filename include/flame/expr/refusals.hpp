@@ -25,9 +25,32 @@
                 call ": an image has the axes [..., height, width, channel], "                                         \
                      "a weight [out, height, width, in]")
 
+// A composite of reductions speaks of itself, not of the reductions that it is made of. Shape: of the operand.
+#define FLAME_COMPOSITE_REFUSALS(call, Shape, ...)                                                                     \
+  static_assert(is_floating(dtype_of<element_of<Shape>>), call ": the operand must have a floating element type");    \
+  static_assert((Shape::value().has(axis_ptr<std::remove_cvref_t<__VA_ARGS__>>) && ...),                              \
+                call ": an axis that is named is no axis of the operand");                                             \
+  static_assert(detail::distinct<std::remove_cvref_t<__VA_ARGS__>...>, call ": an axis is named twice")
+
 namespace flame {
 
 namespace detail {
+
+template <class... Axes>
+constexpr bool find_distinct() {
+  const axis_info* axes[] = {axis_ptr<Axes>..., nullptr};
+  for (int i = 0; i < static_cast<int>(sizeof...(Axes)); ++i)
+    for (int k = 0; k < i; ++k)
+      if (axes[i] == axes[k]) return false;
+  return true;
+}
+template <class... Axes>
+inline constexpr bool distinct = find_distinct<Axes...>();
+// Whether a composite over these axes goes on: where it is refused, one error is enough.
+template <class Shape, class... Axes>
+inline constexpr bool composes =
+    is_floating(dtype_of<element_of<Shape>>) && (Shape::value().has(axis_ptr<std::remove_cvref_t<Axes>>) && ...) &&
+    distinct<std::remove_cvref_t<Axes>...>;
 
 template <class A, class B>
 inline constexpr bool nested = within(A::value(), B::value()) || within(B::value(), A::value());

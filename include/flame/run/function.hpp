@@ -218,6 +218,7 @@ template <class Backend, class E, class... Order>
 requires is_expr<E>
 auto compile(const E& e, const Order&...) {
   static_assert((leaf_type<Order> && ...), "flame::compile(e, x, y...): x and y are inputs");
+  detail::require_operations<Backend, detail::expr_function<E, std::remove_cvref_t<Order>...>::info>();
   return function<Backend, E, std::remove_cvref_t<Order>...>(e);
 }
 
