@@ -36,6 +36,9 @@ def cases(source):
     numbers = sorted({int(number) for number in numbers})
     if bool(plain) == bool(numbers) or numbers != list(range(1, len(numbers) + 1)):
         return None
+    conditions = re.findall(r"^#(?:el)?if MUST_FAIL == (\d+)$", text, re.MULTILINE)
+    if sorted({int(number) for number in conditions}) != numbers:
+        return None
     if plain:
         return {"-DMUST_FAIL": (plain, harness.directives(source, "names"))}
     return {f"-DMUST_FAIL={n}": (harness.directives(source, f"error {n}"), harness.directives(source, f"names {n}"))

@@ -2,15 +2,19 @@
 // error 1: flame::add(a, b): the element types differ; cast one operand, as in cast<f32>(b)
 // names 1: row
 // error 2: flame::mul(a, b): the element types differ; cast one operand
-// error 3: flame::mul(a, b): the axes of one operand must contain the axes of the other; broadcast(x,
-// axes...) repeats x names 3: row names 3: col error 4: flame::add(a, b): two extents that must be equal
-// differ error 5: flame::sub(a, b): anonymous operands must have equal ranks error 6: flame::sqrt(x): the
-// operand must have a floating element type error 7: flame::div(a, b): the operand must have a floating
-// element type error 8: flame::where(condition, a, b): the condition must be boolean error 9:
-// flame::where(condition, a, b): one of a and b must be a tensor, to give the element type error 10:
-// flame::logical_and(a, b): the condition must be boolean error 11: flame::less(a, b): the operand must be a
-// number, not a boolean or a key error 12: flame::add(a, b): the operand must be a number, not a boolean or a
-// key error 13: flame: a literal such as 2_c or 1e-5_c is a decimal number
+// error 3: flame::mul(a, b): the axes of one operand must contain the axes of the other; broadcast(x, axes...)
+// names 3: row
+// names 3: col
+// error 4: flame::add(a, b): two extents that must be equal differ
+// error 5: flame::sub(a, b): anonymous operands must have equal ranks
+// error 6: flame::sqrt(x): the operand must have a floating element type
+// error 7: flame::div(a, b): the operand must have a floating element type
+// error 8: flame::where(condition, a, b): the condition must be boolean
+// error 9: flame::where(condition, a, b): one of a and b must be a tensor, to give the element type
+// error 10: flame::logical_and(a, b): the condition must be boolean
+// error 11: flame::less(a, b): the operand must be a number, not a boolean or a key
+// error 12: flame::add(a, b): the operand must be a number, not a boolean or a key
+// error 13: flame: a literal such as 2_c or 1e-5_c is a decimal number
 #include <flame/language.hpp>
 
 using namespace flame;

@@ -5,10 +5,11 @@
 // error 3: flame::grad(e, x): x must be a leaf of e
 // error 4: flame::grad(e, x): x must have a floating element type; nothing is differentiated by integers
 // error 5: flame::value_and_grad(e, x): e must be a scalar of floating type
-// error 6: flame::value_and_grad(e, x): x must have a floating element type; nothing is differentiated by
-// integers error 7: flame::value_and_grad(e, x): x must be a leaf of e error 8: flame::vjp(e, d, x): d must
-// have the shape of e error 9: flame::vjp(e, d, x): x must have a floating element type; nothing is
-// differentiated by integers error 10: flame::jvp(e, t, x): t must have the shape of x
+// error 6: flame::value_and_grad(e, x): x must have a floating element type; nothing is differentiated by integers
+// error 7: flame::value_and_grad(e, x): x must be a leaf of e
+// error 8: flame::vjp(e, d, x): d must have the shape of e
+// error 9: flame::vjp(e, d, x): x must have a floating element type; nothing is differentiated by integers
+// error 10: flame::jvp(e, t, x): t must have the shape of x
 #include <flame/language.hpp>
 
 using namespace flame;

@@ -7,13 +7,13 @@
 // error 4: flame::conv2d(x, w): stride, dilation and groups must be at least 1, padding at least 0
 // error 5: flame::max_pool(x): x has the axes [..., height, width, channel]
 // error 6: flame::max_pool(x): the operand must have a floating element type
-// error 7: flame::max_pool(x): the kernel must be at least 1, the padding at least 0 and at most half the
-// kernel error 8: flame::mean_pool(x): x has the axes [..., height, width, channel] error 9:
-// flame::gather(table, index, axis): the indices must have an integer element type error 10:
-// flame::gather(table, index, axis): an axis that is named is no axis of the operand error 11:
-// flame::embedding(table, index): the table has the axes [entry, feature] error 12: flame::embedding(table,
-// index): the indices must have an integer element type error 13: flame::one_hot(index, axis): the index must
-// have an integer element type
+// error 7: flame::max_pool(x): the kernel must be at least 1, the padding at least 0 and at most half the kernel
+// error 8: flame::mean_pool(x): x has the axes [..., height, width, channel]
+// error 9: flame::gather(table, index, axis): the indices must have an integer element type
+// error 10: flame::gather(table, index, axis): an axis that is named is no axis of the operand
+// error 11: flame::embedding(table, index): the table has the axes [entry, feature]
+// error 12: flame::embedding(table, index): the indices must have an integer element type
+// error 13: flame::one_hot(index, axis): the index must have an integer element type
 #include <flame/language.hpp>
 
 using namespace flame;

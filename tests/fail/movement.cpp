@@ -16,9 +16,9 @@
 // error 12: flame::slice<begin, count, step>(x, from, to): count must be the extent of `to`
 // error 13: flame::select<index>(x, axis): the index lies outside of the axis
 // error 14: flame::pad<low, high>(x, from, to): low and high must not be negative
-// error 15: flame::concatenate(a, axis of a, b, axis of b, to): an axis that is named is no axis of the
-// operand names 15: six error 16: flame::concatenate(a, axis of a, b, axis of b, to): the element types
-// differ; cast one operand
+// error 15: flame::concatenate(a, axis of a, b, axis of b, to): an axis that is named is no axis of the operand
+// names 15: six
+// error 16: flame::concatenate(a, axis of a, b, axis of b, to): the element types differ; cast one operand
 #include <flame/language.hpp>
 
 using namespace flame;
