@@ -139,7 +139,7 @@ FLAME_OPERATOR(||, logical_or(a, b))
 
 FLAME_UNARY(neg, op::neg)
 FLAME_UNARY(abs, op::abs)    // derivative 0 at 0, as in PyTorch
-FLAME_UNARY(sign, op::sign)  // 0 at 0, NaN at NaN
+FLAME_UNARY(sign, op::sign)  // 0 at 0 and at NaN, as in PyTorch
 FLAME_UNARY(floor, op::floor)
 FLAME_UNARY(exp, op::exp)
 FLAME_UNARY(expm1, op::expm1)

@@ -12,10 +12,10 @@ using leaf_values = std::map<const leaf_info*, value>;
 // The values of a graph's outputs. Leaves that the outputs need must be given; `known` holds extents of axes
 // that no given leaf has. Everything is computed in double; random numbers are those of their element type
 // (base/philox.hpp), of the key fold(key, site). NaN goes through all arithmetic, minimum, maximum, max, min
-// and argmax (where it is the largest) as in PyTorch, and through sign (which PyTorch makes 0); comparisons
-// with it are false. Over no elements sum is 0, prod 1, max the lowest number of the type and min the
-// highest. Integers are computed modulo 2^bits. Throws flame::error: a missing or unfitting leaf, extents
-// that clash, an index out of range, argmax over nothing, a window that lies in the padding alone.
+// and argmax (where it is the largest), its sign is 0, all as in PyTorch; comparisons with it are false. Over
+// no elements sum is 0, prod 1, max the lowest number of the type and min the highest. Integers are computed
+// modulo 2^bits. Throws flame::error: a missing or unfitting leaf, extents that clash, an index out of range,
+// argmax over nothing, a window that lies in the padding alone.
 [[nodiscard]] inline std::vector<value> evaluate(const graph& g, const leaf_values& leaves,
                                                  rounding mode = rounding::none, const extents& known = {});
 

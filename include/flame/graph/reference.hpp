@@ -8,7 +8,7 @@ namespace flame::reference {
   switch (code) {
     case op::neg: return -x;
     case op::abs: return std::fabs(x);
-    case op::sign: return std::isnan(x) ? x : static_cast<double>(x > 0) - static_cast<double>(x < 0);
+    case op::sign: return static_cast<double>(x > 0) - static_cast<double>(x < 0);
     case op::floor: return std::floor(x);
     case op::exp: return std::exp(x);
     case op::expm1: return std::expm1(x);

@@ -26,11 +26,7 @@ template <op Code> struct elementwise {
       else
         return select(x < 0, as<V>(-as<unsigned_of<V>>(x)), x);
     } else if constexpr (Code == op::sign) {
-      V y = select(x > 0, splat<V>(1), select(x < 0, splat<V>(-1), V{}));
-      if constexpr (floating_vector<V>)
-        return select(x != x, x, y);
-      else
-        return y;
+      return select(x > 0, splat<V>(1), select(x < 0, splat<V>(-1), V{}));
     } else if constexpr (Code == op::floor) {
       return simd::floor(x);
     } else if constexpr (Code == op::exp) {
