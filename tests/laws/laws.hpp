@@ -111,8 +111,20 @@ struct options {
 // every element type, sizes, strides, broadcast inputs, NaN and infinities.
 void enrol(int n, const options& o);
 
+// The formulas of all laws of the program: each gives its output on the tape.
+inline std::vector<int (*)()>& formulas() {
+  static std::vector<int (*)()> all;
+  return all;
+}
+inline bool remember(int (*formula)()) {
+  formulas().push_back(formula);
+  return true;
+}
+
 }  // namespace flame::laws
 
 // LAW(softmax, softmax(x, col)); LAW(sum, sum(x, row), .linear = true)
-#define LAW(name, formula, ...) \
-  TEST_CASE(#name) { flame::laws::enrol((formula).n, flame::laws::options{__VA_ARGS__}); }
+#define LAW(name, formula, ...)                                                     \
+  int law_##name() { return (formula).n; }                                          \
+  [[maybe_unused]] const bool known_##name = flame::laws::remember(law_##name);     \
+  TEST_CASE(#name) { flame::laws::enrol(law_##name(), flame::laws::options{__VA_ARGS__}); }

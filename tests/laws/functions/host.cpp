@@ -1,6 +1,8 @@
 // The host for the laws of functions.
 #include "host.hpp"
 
+#include <flame/run/program_cache_definitions.hpp>
+
 #include "../host_definitions.hpp"
 
 namespace flame::laws {
