@@ -161,6 +161,14 @@ TEST_CASE("What is read later only is made beside what it is made of") {
   check_same_bits(p);
 }
 
+TEST_CASE("What reads a sum over columns is not made beside it") {
+  auto e = exp(x - max(x, batch, token));
+  auto share = compile<host>(e / sum(e, batch, token), x);
+  check_same_bits(share.plan(ones<f32>(batch == 2, token == 3, channel == 5)));
+  auto f = compile<host>(sum(x, channel) * (sum(x, batch, token) * x) + x, x);
+  check_same_bits(f.plan(ones<f32>(batch == 2, token == 3, channel == 5)));
+}
+
 TEST_CASE("Scores of attention are made anew, products with weights are kept") {
   auto costly = [](const auto& e) {
     const graph g = e.to_graph();
