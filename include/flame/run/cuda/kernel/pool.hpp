@@ -56,19 +56,20 @@ FLAME_DEVICE i64 small_offset(const pooling& p, const pool_place& at, i64 row, i
 // A later candidate replaces the best so far: NaN is the largest, the first of equals stays.
 template <class T> FLAME_DEVICE bool beats(T later, T best) { return best == best && !(later <= best); }
 
-// The pixels of the window's maxima, as row * width + column.
+// The window's maxima, as the pixels' numbers in it, row by row.
 template <int Element, int Width> struct pool_chosen {
-  i64 at[Width];
+  i32 at[Width];
 
   FLAME_DEVICE pool_chosen(const pooling& p, const pool_place& place, const pool_window& w, const void* x) {
     using vector = numbers<Element, Width>;
     vector best = vector::all(0);
-    for (int c = 0; c < Width; ++c) at[c] = -1;
+    i32 number = 0;
+    for (int c = 0; c < Width; ++c) at[c] = 0;
     for (i64 row = w.top; row < w.bottom; ++row)
-      for (i64 column = w.left; column < w.right; ++column) {
+      for (i64 column = w.left; column < w.right; ++column, ++number) {
         const vector v = vector::read(x, large_offset(p, place, row, column));
         for (int c = 0; c < Width; ++c)
-          if (at[c] < 0 || beats(v.at[c], best.at[c])) best.at[c] = v.at[c], at[c] = row * p.width + column;
+          if (number == 0 || beats(v.at[c], best.at[c])) best.at[c] = v.at[c], at[c] = number;
       }
   }
 };
@@ -104,10 +105,12 @@ FLAME_KERNEL void pool_put(pooling p, const void* x, const void* dy, void* dx) {
   vector sum = vector::all(0);
   for (i64 i = over.top; i < over.bottom; ++i)
     for (i64 j = over.left; j < over.right; ++j) {
-      const pool_chosen<Element, Width> chosen(p, place, pool_window(p, i, j), x);
+      const pool_window w(p, i, j);
+      const pool_chosen<Element, Width> chosen(p, place, w, x);
+      const i64 here = (place.row - w.top) * (w.right - w.left) + place.column - w.left;
       const vector put = vector::read(dy, small_offset(p, place, i, j));
       for (int c = 0; c < Width; ++c)
-        if (chosen.at[c] == place.row * p.width + place.column) sum.at[c] += put.at[c];
+        if (chosen.at[c] == here) sum.at[c] += put.at[c];
     }
   sum.write(dx, large_offset(p, place, place.row, place.column));
 }
@@ -121,11 +124,12 @@ FLAME_KERNEL void pool_put_once(pooling p, const void* x, const void* dy, void* 
   const pool_window w(p, place.row, place.column);
   const pool_chosen<Element, Width> chosen(p, place, w, x);
   const vector value = vector::read(dy, small_offset(p, place, place.row, place.column));
+  i32 number = 0;
   for (i64 row = w.top; row < w.bottom; ++row)
-    for (i64 column = w.left; column < w.right; ++column) {
+    for (i64 column = w.left; column < w.right; ++column, ++number) {
       vector put = vector::all(0);
       for (int c = 0; c < Width; ++c)
-        if (chosen.at[c] == row * p.width + column) put.at[c] = value.at[c];
+        if (chosen.at[c] == number) put.at[c] = value.at[c];
       put.write(dx, large_offset(p, place, row, column));
     }
 }
