@@ -242,6 +242,7 @@ struct derive {
 template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
   requires(F->derivative != nullptr)
 struct derive<F, In, Out, Carried, Policy> {
+  static_assert(!Carried.any(), "flame::custom(f, df): it cannot itself be the block of a stack; call it in the block");
   static constexpr int operand_count = F->leaf_count + F->output_count;
   struct source_list {
     operand_source at[static_cast<unsigned>(operand_count)] = {};
