@@ -6,4 +6,6 @@ if(flame_missing)
   set(flame_NOT_FOUND_MESSAGE "flame needs, and CMake did not find: ${missing}")
   return()
 endif()
+# flame::cuda links CUDA's libraries, by the names that they have on this machine.
+include(${CMAKE_CURRENT_LIST_DIR}/flame-cuda.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/flame-targets.cmake)

@@ -52,7 +52,16 @@ REGISTER_LISTENER("count", 1, count_test_cases);
 
 }  // namespace
 
+// What a program of tests needs and this machine lacks, in words; programs that need nothing do not define
+// it.
+extern "C" const char* flame_test_lacks() __attribute__((weak));
+
 int main(int argc, char** argv) {
+  if (flame_test_lacks)
+    if (const char* what = flame_test_lacks()) {
+      std::cout << "skipped: there is no " << what << "\n";
+      return 0;
+    }
   // Where committed test data lies, unless the caller says otherwise: FLAME_TESTS is this folder, FLAME_DATA
   // holds data sets (mnist/), and is not set where there are none.
   setenv("FLAME_TESTS", FLAME_TESTS_FOLDER, 0);

@@ -4,7 +4,11 @@
 
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
+#if defined(FLAME_TEST_CUDA)
+#include <flame/run/cuda/execute.hpp>
+#endif
 
 #include "host.hpp"
 
@@ -139,6 +143,48 @@ struct bound_inputs {
   return b;
 }
 
+#if defined(FLAME_TEST_CUDA)
+
+extern "C" const char* flame_test_lacks() { return cuda_code::device_count() == 0 ? "GPU here" : nullptr; }
+
+// The same bytes in the memory of the GPU, 256-byte aligned.
+[[nodiscard]] inline std::shared_ptr<std::byte> to_device(const array& a) {
+  const i64 bytes = static_cast<i64>(a.bytes.size());
+  std::shared_ptr<std::byte> memory = cuda_code::allocate(bytes);
+  cuda_code::copy_to_device(memory.get(), a.bytes.data(), bytes);
+  return memory;
+}
+
+// The same program on the GPU, run three times: step by step, captured and replayed, with the same bits.
+inline void run_on_cuda(compiled& c, const bound_inputs& in, std::vector<array>& out) {
+  static std::map<const program*, std::unique_ptr<cuda_code::executable>> executables;
+  const program& p = c.cache->plan(in.operands);
+  std::unique_ptr<cuda_code::executable>& run = executables[&p];
+  if (!run) run = std::make_unique<cuda_code::executable>(p);
+  std::vector<std::shared_ptr<std::byte>> memory;
+  std::vector<void*> externals;
+  for (const array& a : in.memory)
+    memory.push_back(to_device(a)), externals.push_back(memory.back().get() + a.offset);
+  for (const array& a : out)
+    memory.push_back(to_device(a)), externals.push_back(memory.back().get() + a.offset);
+  externals.resize(static_cast<std::size_t>(p.buffers.size()), nullptr);
+  const std::size_t first = in.memory.size();
+  for (int time = 0; time < 3; ++time) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const std::vector<std::byte> nothing(out[i].bytes.size(), std::byte{0xFF});
+      cuda_code::copy_to_device(memory[first + i].get(), nothing.data(), static_cast<i64>(nothing.size()));
+    }
+    run->run(externals);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const std::vector<std::byte> before = out[i].bytes;
+      cuda_code::copy_to_host(out[i].bytes.data(), memory[first + i].get(), static_cast<i64>(before.size()));
+      if (time > 0 && before != out[i].bytes) throw error("a law on cuda: a repeated run gave other bits");
+    }
+  }
+}
+
+#endif
+
 values run_on_host(compiled& c, const leaf_values& given, layout how) {
   bound_inputs in = bind_inputs(c, given, how);
   std::vector<bound_value> results;
@@ -150,7 +196,11 @@ values run_on_host(compiled& c, const leaf_values& given, layout how) {
               std::byte{0xFF});  // NaN: nothing is taken for written
   }
   for (array& a : out) a.view.data = a.bytes.data(), results.emplace_back(a.view);
+#if defined(FLAME_TEST_CUDA)
+  run_on_cuda(c, in, out);
+#else
   c.cache->run(in.operands, results);
+#endif
   values r;
   for (const array& a : out) r.push_back(to_value(a));
   return r;

@@ -1,0 +1,109 @@
+// Kernels from their text: NVRTC compiles what a kernel's name says, from headers that the program carries
+// with it.
+#pragma once
+#include <flame/base/error.hpp>
+#include <flame/base/text.hpp>
+#include <flame/run/cuda/texts.hpp>
+
+#include <nvrtc.h>
+
+#include <string>
+#include <vector>
+
+namespace flame::cuda_kernels {
+
+// Machine code of one kernel, and the name that it has there.
+struct machine_code {
+  std::string symbol;
+  std::string image;
+};
+
+namespace compiling {
+
+inline void check(nvrtcResult r, const char* call) {
+  if (r != NVRTC_SUCCESS)
+    throw error((std::string("flame::cuda: ") + call + " failed: " + nvrtcGetErrorString(r)).c_str());
+}
+
+// The first lines of a compiler's log that say "error".
+inline std::string errors_of(const std::string& log) {
+  std::string found;
+  std::size_t at = 0;
+  for (int lines = 0; at < log.size() && lines < 6;) {
+    std::size_t end = log.find('\n', at);
+    if (end == std::string::npos) end = log.size();
+    const std::string line = log.substr(at, end - at);
+    if (line.find("error") != std::string::npos) found += "\n  " + line, ++lines;
+    at = end + 1;
+  }
+  return found.empty() ? "\n  " + log : found;
+}
+
+}  // namespace compiling
+
+// A number that changes with the headers, the compiler and the options: part of the name of what a cache
+// keeps.
+[[nodiscard]] inline u64 compiler_version() {
+  static const u64 version = [] {
+    int major = 0, minor = 0;
+    compiling::check(nvrtcVersion(&major, &minor), "nvrtcVersion");
+    u64 h = mix(static_cast<u64>(major), static_cast<u64>(minor));
+    for (const embedded_text* t = embedded_texts; t->name; ++t)
+      for (const char* part : {t->name, t->text})
+        for (const char* c = part; *c; ++c) h = combine(h, static_cast<u64>(*c));
+    return h;
+  }();
+  return version;
+}
+
+// Compiles the kernel that a C++ expression names, flame::kernel::group<...>, for one architecture (90 for
+// sm_90). Several threads may compile at once. Throws flame::error with the compiler's words.
+[[nodiscard]] inline machine_code compile_kernel(const std::string& name, int architecture) {
+  struct program_handle {
+    nvrtcProgram p = nullptr;
+    ~program_handle() {
+      if (p) nvrtcDestroyProgram(&p);
+    }
+  } program;
+  std::vector<const char*> texts, names;
+  for (const embedded_text* t = embedded_texts; t->name; ++t)
+    texts.push_back(t->text), names.push_back(t->name);
+  auto is = [&](const char* family) {
+    return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
+  };
+  const char* source = is("group")    ? "#include <flame/run/cuda/kernel/group.hpp>\n"
+                       : is("finish") ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
+                                      : "#include <flame/run/cuda/kernel/library.hpp>\n";
+  compiling::check(nvrtcCreateProgram(&program.p, source, "kernel.cu", static_cast<int>(texts.size()),
+                                      texts.data(), names.data()),
+                   "nvrtcCreateProgram");
+  compiling::check(nvrtcAddNameExpression(program.p, name.c_str()), "nvrtcAddNameExpression");
+  const std::string target = "--gpu-architecture=sm_" + std::to_string(architecture);
+  const char* options[] = {target.c_str(), "--std=c++20", "--device-as-default-execution-space",
+                           "--no-source-include"};
+  const nvrtcResult compiled = nvrtcCompileProgram(program.p, 4, options);
+  if (compiled != NVRTC_SUCCESS) {
+    std::size_t size = 0;
+    std::string log;
+    if (nvrtcGetProgramLogSize(program.p, &size) == NVRTC_SUCCESS && size > 1) {
+      log.resize(size);
+      nvrtcGetProgramLog(program.p, log.data());
+      log.pop_back();
+    }
+    throw error(("flame::cuda: the kernel " + name + " does not compile for sm_" +
+                 std::to_string(architecture) + " (" + nvrtcGetErrorString(compiled) +
+                 "):" + compiling::errors_of(log))
+                    .c_str());
+  }
+  machine_code result;
+  const char* symbol = nullptr;
+  compiling::check(nvrtcGetLoweredName(program.p, name.c_str(), &symbol), "nvrtcGetLoweredName");
+  result.symbol = symbol;
+  std::size_t size = 0;
+  compiling::check(nvrtcGetCUBINSize(program.p, &size), "nvrtcGetCUBINSize");
+  result.image.resize(size);
+  compiling::check(nvrtcGetCUBIN(program.p, result.image.data()), "nvrtcGetCUBIN");
+  return result;
+}
+
+}  // namespace flame::cuda_kernels

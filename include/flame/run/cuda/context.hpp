@@ -1,0 +1,141 @@
+// One GPU: its stream, its libraries, its memory, and what its kernels found wrong.
+#pragma once
+#include <flame/run/cuda/execute.hpp>
+#include <flame/run/cuda/kernel/half.hpp>
+#include <flame/run/cuda/kernel_store.hpp>
+
+#include <functional>
+#include <map>
+
+namespace flame::cuda_code {
+
+using cuda_kernels::check;
+
+// What belongs to a device as long as the process lives.
+class context {
+ public:
+  explicit context(int device) : device_(device) {
+    guard use(device);
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "flame::cuda",
+          "cudaStreamCreateWithFlags");
+    check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device), "flame::cuda",
+          "cudaDeviceGetAttribute");
+    // Kernels write what they find wrong where the host can read it without asking the device.
+    check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(kernel::fault), cudaHostAllocMapped),
+          "flame::cuda", "cudaHostAlloc");
+    *fault_ = {};
+    check(cudaMalloc(&zeros_, 256), "flame::cuda", "cudaMalloc");
+    check(cudaMemset(zeros_, 0, 256), "flame::cuda", "cudaMemset");
+    cudaMemPool_t pool = nullptr;
+    check(cudaDeviceGetDefaultMemPool(&pool, device), "flame::cuda", "cudaDeviceGetDefaultMemPool");
+    u64 keep = ~u64{0};  // memory that is released is kept for the next tensor
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "flame::cuda",
+          "cudaMemPoolSetAttribute");
+  }
+  context(const context&) = delete;
+  context& operator=(const context&) = delete;
+
+  // The device is current as long as this lives.
+  struct guard {
+    int before = 0;
+    explicit guard(int device) {
+      check(cudaGetDevice(&before), "flame::cuda", "cudaGetDevice");
+      if (before != device) check(cudaSetDevice(device), "flame::cuda", "cudaSetDevice");
+    }
+    ~guard() { cudaSetDevice(before); }
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+  };
+
+  [[nodiscard]] static context& of(int device) {
+    static std::mutex lock;
+    static auto* all = new std::map<int, std::unique_ptr<context>>;
+    const std::lock_guard hold(lock);
+    std::unique_ptr<context>& c = (*all)[device];
+    if (!c) c = std::make_unique<context>(device);
+    return *c;
+  }
+  [[nodiscard]] static context& current() { return of(current_device()); }
+
+  [[nodiscard]] int device() const { return device_; }
+  [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
+  [[nodiscard]] cudaStream_t stream() const { return stream_; }
+  [[nodiscard]] void* zeros() const { return zeros_; }
+  [[nodiscard]] cuda_kernels::kernel_store& kernels() const {
+    return cuda_kernels::kernel_store::of(device_);
+  }
+
+  // ---- Faults ----
+
+  [[nodiscard]] kernel::fault* fault() const { return fault_; }
+  // A number for a step whose kernels may find something wrong, and how to say it.
+  u32 add_step(std::function<std::string(const kernel::fault&)> text) {
+    const std::lock_guard hold(lock_);
+    texts_[++steps_] = std::move(text);
+    return steps_;
+  }
+  void remove_step(u32 step) {
+    const std::lock_guard hold(lock_);
+    texts_.erase(step);
+  }
+  // After the stream was waited for: throws what was found, once.
+  void report() {
+    if (fault_->step == 0) return;
+    const kernel::fault found = *fault_;
+    *fault_ = {};
+    const std::lock_guard hold(lock_);
+    auto at = texts_.find(found.step);
+    throw error(at == texts_.end() ? "flame::cuda: a kernel found an index out of range" : at->second(found));
+  }
+
+  // ---- Memory ----
+
+  void add_use(i64 bytes) {
+    const std::lock_guard hold(lock_);
+    use_.used += bytes;
+    if (use_.used > use_.most) use_.most = use_.used;
+  }
+  [[nodiscard]] memory_count use() {
+    const std::lock_guard hold(lock_);
+    return use_;
+  }
+  // Throws with needed and free bytes.
+  [[nodiscard]] void* take(i64 bytes, cudaStream_t stream, const char* what) {
+    void* memory = nullptr;
+    const cudaError_t failed =
+        cudaMallocAsync(&memory, static_cast<std::size_t>(bytes > 0 ? bytes : 1), stream);
+    if (failed == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      std::size_t free = 0, all = 0;
+      cudaMemGetInfo(&free, &all);
+      throw error((std::string(what) + ": the GPU has too little memory: " + std::to_string(bytes) +
+                   " bytes are needed, " + std::to_string(free) + " of " + std::to_string(all) +
+                   " are free; this process' tensors and programs use " + std::to_string(use().used))
+                      .c_str());
+    }
+    check(failed, what, "cudaMallocAsync");
+    add_use(bytes);
+    return memory;
+  }
+  void give_back(void* memory, i64 bytes, cudaStream_t stream) {
+    cudaFreeAsync(memory, stream);
+    add_use(-bytes);
+  }
+
+ private:
+  int device_, multiprocessors_ = 0;
+  cudaStream_t stream_ = nullptr;
+  kernel::fault* fault_ = nullptr;
+  void* zeros_ = nullptr;
+  std::mutex lock_;
+  u32 steps_ = 0;
+  std::map<u32, std::function<std::string(const kernel::fault&)>> texts_;
+  memory_count use_;
+};
+
+[[nodiscard]] inline cudaStream_t stream_now() {
+  stream_handle own = current_stream();
+  return own ? static_cast<cudaStream_t>(own) : context::current().stream();
+}
+
+}  // namespace flame::cuda_code

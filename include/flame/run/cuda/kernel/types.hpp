@@ -1,0 +1,119 @@
+// Element types in a kernel: how a number lies in memory, and as what it is computed.
+#pragma once
+#include <flame/base/config.hpp>
+
+// Kernel headers include only each other and a few of the floors base to graph that need no library: NVRTC
+// compiles them from their text alone.
+namespace flame::kernel {
+
+// By the numbers of flame::dtype.
+inline constexpr int f32_ = 0, f64_ = 1, bf16_ = 2, f16_ = 3, i32_ = 4, i64_ = 5, u8_ = 6, boolean_ = 7,
+                     key_ = 8;
+
+struct half_bits {
+  u16 bits;
+};
+
+template <int D> struct element;
+template <> struct element<f32_> {
+  using stored = float;
+  using computed = float;
+  static __device__ float read(float x) { return x; }
+  static __device__ float write(float x) { return x; }
+};
+template <> struct element<f64_> {
+  using stored = double;
+  using computed = double;
+  static __device__ double read(double x) { return x; }
+  static __device__ double write(double x) { return x; }
+};
+template <> struct element<bf16_> {
+  using stored = half_bits;
+  using computed = float;
+  static __device__ float read(half_bits x) { return __uint_as_float(u32{x.bits} << 16); }
+  static __device__ half_bits write(float x) {
+    half_bits y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+  }
+};
+template <> struct element<f16_> {
+  using stored = half_bits;
+  using computed = float;
+  static __device__ float read(half_bits x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+    return y;
+  }
+  static __device__ half_bits write(float x) {
+    half_bits y;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+  }
+};
+template <> struct element<i32_> {
+  using stored = i32;
+  using computed = i32;
+  static __device__ i32 read(i32 x) { return x; }
+  static __device__ i32 write(i32 x) { return x; }
+};
+template <> struct element<i64_> {
+  using stored = i64;
+  using computed = i64;
+  static __device__ i64 read(i64 x) { return x; }
+  static __device__ i64 write(i64 x) { return x; }
+};
+template <> struct element<u8_> {
+  using stored = u8;
+  using computed = i32;
+  static __device__ i32 read(u8 x) { return x; }
+  static __device__ u8 write(i32 x) { return static_cast<u8>(x); }
+};
+template <> struct element<boolean_> {
+  using stored = u8;
+  using computed = bool;
+  static __device__ bool read(u8 x) { return x != 0; }
+  static __device__ u8 write(bool x) { return x ? u8{1} : u8{0}; }
+};
+template <> struct element<key_> {
+  using stored = u64;
+  using computed = u64;
+  static __device__ u64 read(u64 x) { return x; }
+  static __device__ u64 write(u64 x) { return x; }
+};
+
+template <int D> using stored = typename element<D>::stored;
+template <int D> using computed = typename element<D>::computed;
+
+// N elements that are read and written in accesses of up to 16 bytes; memory is aligned to that.
+template <int D, int N> struct pack {
+  static constexpr int bytes = N * static_cast<int>(sizeof(stored<D>));
+  static constexpr int alignment = bytes >= 16 ? 16 : bytes;
+  struct alignas(alignment) array {
+    stored<D> item[N];
+  };
+
+  static __device__ __forceinline__ void read(const void* memory, i64 at, computed<D>* to) {
+    const array a = *reinterpret_cast<const array*>(static_cast<const stored<D>*>(memory) + at);
+#pragma unroll
+    for (int i = 0; i < N; ++i) to[i] = element<D>::read(a.item[i]);
+  }
+  static __device__ __forceinline__ void write(void* memory, i64 at, const computed<D>* from) {
+    array a;
+    if constexpr ((D == bf16_ || D == f16_) && N % 2 == 0) {
+      u32* two = reinterpret_cast<u32*>(a.item);
+#pragma unroll
+      for (int i = 0; i < N; i += 2)
+        if constexpr (D == bf16_)
+          asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two[i / 2]) : "f"(from[i + 1]), "f"(from[i]));
+        else
+          asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two[i / 2]) : "f"(from[i + 1]), "f"(from[i]));
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) a.item[i] = element<D>::write(from[i]);
+    }
+    *reinterpret_cast<array*>(static_cast<stored<D>*>(memory) + at) = a;
+  }
+};
+
+}  // namespace flame::kernel
