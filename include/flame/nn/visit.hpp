@@ -1,6 +1,7 @@
 // Visiting a model's parameters: every member, in order, with its path; a stack's block once for each
 // instance.
 #pragma once
+#include <flame/graph/names.hpp>
 #include <flame/nn/linear.hpp>
 
 #include <boost/hana/accessors.hpp>
@@ -34,8 +35,8 @@ concept stack_type = requires {
   T::is_stack;
 };
 
-inline std::string joined_text(const std::string& prefix, const std::string& name) {
-  return prefix.empty() ? name : prefix + "." + name;
+inline std::string joined_text(const std::string& prefix, text name) {
+  return prefix.empty() ? string_of(name) : prefix + "." + string_of(name);
 }
 
 // The last part of a path.
@@ -53,22 +54,24 @@ template <class Name> constexpr bool ends_with(text path, Name name) {
 }  // namespace detail
 
 // Calls f.leaf<Symbol>(path) for every parameter and state of Model, and f.instances(path) for how many
-// instances a stack has; f.enter(path, instance) and f.leave() around each.
-template <class Model, class F> void visit(F& f, const std::string& prefix = "") {
+// instances a stack has; f.enter(path, instance) and f.leave() around each. Paths are those of the Places, as
+// in a traced function: members in one Place are tied, and their path is visited more than once. `block` is
+// the path of the instance that holds them all.
+template <class Model, class F> void visit(F& f, const std::string& block = "") {
   boost::hana::for_each(boost::hana::accessors<Model>(), [&](auto pair) {
-    auto name = boost::hana::first(pair);
+    using name = std::remove_cvref_t<decltype(boost::hana::first(pair))>;
     using member = std::remove_cvref_t<decltype(boost::hana::second(pair)(std::declval<const Model&>()))>;
-    std::string path = detail::joined_text(prefix, boost::hana::to<char const*>(name));
     if constexpr (std::is_same_v<member, absent>) {
     } else if constexpr (leaf_type<member>) {
       static_assert(
-          detail::ends_with(leaf_of<member>::name(), decltype(name){}),
+          detail::ends_with(leaf_of<member>::name(), name{}),
           "flame: a member's name and the name in its param<Place, \"name\", ...> must be the same");
-      f.template leaf<member>(path);
+      f.template leaf<member>(detail::joined_text(block, leaf_of<member>::name()));
     } else if constexpr (detail::stack_type<member>) {
       static_assert(
-          detail::ends_with(member::path_type::name, decltype(name){}),
+          detail::ends_with(member::path_type::name, name{}),
           "flame: a member's name and the name in its stack<in<Place, \"name\">, ...> must be the same");
+      const std::string path = detail::joined_text(block, member::path_type::name);
       int n = f.instances(path);
       for (int i = 0; i < n; ++i) {
         f.enter(path, i);
@@ -76,7 +79,7 @@ template <class Model, class F> void visit(F& f, const std::string& prefix = "")
         f.leave();
       }
     } else if constexpr (boost::hana::Struct<member>::value) {
-      visit<member>(f, path);
+      visit<member>(f, block);
     }
   });
 }

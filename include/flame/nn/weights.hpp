@@ -4,6 +4,8 @@
 #include <flame/run/program_cache.hpp>
 #include <flame/run/tensor.hpp>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -66,6 +68,7 @@ struct stack_place {
   std::string leaf_name;
   std::vector<int> instance;
   int count;
+  bool operator==(const stack_place&) const = default;
 };
 
 // The weights and where they lie.
@@ -85,8 +88,10 @@ struct layout_visitor {
     std::string path, leaf_name;
   };
   std::vector<prefix> prefixes = {{}};
+  std::map<std::string, std::size_t> places = {};  // of paths in layout.weights
   std::vector<char> used = std::vector<char>(layout.given.adapted.size(), 0);
 
+  // Tied members, whose path is one, are one weight; it begins as the first of them says.
   template <class Symbol> void leaf(const std::string& path) {
     weight w;
     w.path = path;
@@ -108,6 +113,13 @@ struct layout_visitor {
     w.init = Symbol::init::value(extent);
     if (last == text("lora_scale"))
       w.init = {initial::kind::constant, w.rank > 0 ? choice->alpha / static_cast<double>(w.rank) : 0};
+    if (const auto [first, fresh] = places.try_emplace(path, layout.weights.size()); !fresh) {
+      const weight& tied = layout.weights[first->second];
+      if (tied.extents != w.extents || tied.axis_names != w.axis_names || tied.leaf->kind != w.leaf->kind)
+        throw error("flame::init: two members of the model stand in the Place of " + path +
+                    ", with different axes");
+      return;
+    }
     layout.weights.push_back(std::move(w));
   }
   int instances(const std::string& path) {
@@ -116,7 +128,8 @@ struct layout_visitor {
         if (c.count < 0)
           throw error("flame::init: the stack " + path + " cannot have " + std::to_string(c.count) +
                       " instances");
-        layout.stacks.push_back({leaf_name(path), instance, static_cast<int>(c.count)});
+        const stack_place s{leaf_name(path), instance, static_cast<int>(c.count)};
+        if (std::ranges::find(layout.stacks, s) == layout.stacks.end()) layout.stacks.push_back(s);
         return static_cast<int>(c.count);
       }
     throw error("flame::init: the number of instances of the stack " + path +
