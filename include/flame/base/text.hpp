@@ -76,11 +76,11 @@ template <class T>
   int begin = 0;
   while (whole[begin] != '=') ++begin;
   begin += 2;
-  int end = begin, depth = 0, start = begin;
+  int end = begin, depth = 0, start = begin, name_end = -1;  // name_end: where template arguments begin
   for (; end < whole.size; ++end) {
     char c = whole[end];
     if (c == '<' || c == '(' || c == '{') {
-      if (depth == 0 && c == '<' && end > start) break;
+      if (depth == 0 && c == '<' && end > start) name_end = end;
       ++depth;
     } else if (c == '>' || c == ')' || c == '}') {
       --depth;
@@ -88,8 +88,10 @@ template <class T>
       break;
     } else if (depth == 0 && (c == ':' || c == ' ')) {
       start = end + 1;
+      name_end = -1;
     }
   }
+  if (name_end >= 0) end = name_end;
   return {whole.data + start, end - start};
 }
 

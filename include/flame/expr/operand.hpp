@@ -53,7 +53,8 @@ struct leaf_of {
       return type_name<Leaf>();
   }
   static constexpr u64 id() { return mix(hash_of(name()), static_cast<u64>(Leaf::kind)); }
-  static constexpr leaf_info info{id(), Leaf::kind, Leaf::leaf_shape::value(), name()};
+  static constexpr leaf_info info{id(), Leaf::kind, Leaf::leaf_shape::value(), name(),
+                                  requires { Leaf::leaf_name(); }};
 };
 
 // ---- Symbols ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ struct leaf_info {
   leaf_kind kind = leaf_kind::input;
   tensor_type type;
   text name;
+  bool path = false;  // the name is a path in a model: wherever it is read, it is one leaf
 };
 
 // A function as data: its words (graph/words.hpp) and what they refer to. Its address names it in a template

@@ -120,10 +120,11 @@ struct graph {
 
   constexpr int leaf(const leaf_info* l) {
     const u64 type_hash = l->type.hash(), h = combine(type_hash, l->id);
-    // A parameter of one path and type is one leaf, whichever functions it comes through (tied weights).
+    // A parameter of one path and type is one leaf, whichever functions it comes through (tied weights). Names of
+    // inputs say nothing: two scopes may each have an x.
     int found = table.find(h, [&](int n) {
       const leaf_info* k = nodes.items[n].leaf;
-      return k == l || (k && k->id == l->id && k->kind == l->kind && k->type == l->type);
+      return k == l || (k && k->path && l->path && k->id == l->id && k->kind == l->kind && k->type == l->type);
     });
     if (found >= 0) return found;
     node o;
