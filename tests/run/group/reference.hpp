@@ -116,7 +116,7 @@ inline number unary(op o, type t, number x) {
   switch (o) {
     case op::neg: return {-x.f, 0};
     case op::abs: return {std::fabs(x.f), 0};
-    case op::sign: return {std::isnan(x.f) ? x.f : (x.f > 0) - (x.f < 0), 0};
+    case op::sign: return {static_cast<double>((x.f > 0) - (x.f < 0)), 0};
     case op::floor: return {std::floor(x.f), 0};
     case op::sqrt: return of(t, t == type::f32 ? std::sqrt(static_cast<float>(x.f)) : std::sqrt(x.f));
     case op::reciprocal: return of(t, t == type::f32 ? 1 / static_cast<float>(x.f) : 1 / x.f);
