@@ -146,7 +146,7 @@ template <class Maker> constexpr separate_body body_of() {
 // Inside a traced function, anywhere: mixer(h, weight). Several results are a std::tuple in the signature and
 // outputs(...) in the definition. It works on its arguments alone: parameters are handed to it. Its
 // gradients, with respect to all floating arguments, are compiled with it; they compute it anew from its
-// arguments, and are not differentiated again.
+// arguments, and to differentiate them again is refused.
 template <class Name, class Signature> struct separate;
 template <class Name, class Result, class... Given> struct separate<Name, Result(Given...)> {
   using arguments = types<typename detail::signature_shape<Given>::type...>;

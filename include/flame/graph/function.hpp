@@ -24,7 +24,7 @@ struct function_info {
   u64 id = 0;
   text name;
   const u64* words = nullptr;
-  int word_count = 0;
+  int word_count = 0;  // 0: the words stand in another file (expr/separate.hpp), and the compiler cannot read them
   const axis_info* const* axes = nullptr;
   int axis_count = 0;
   const leaf_info* const* leaves = nullptr;  // the operands of a call, in order

@@ -92,6 +92,8 @@ struct leaf_list {
 
 template <const function_info* F, mask In, mask Out, mask Carried, keep Policy>
 struct derive {
+  static_assert(F->word_count > 0,
+                "flame::separate: its gradient is compiled with it, in another file, and is not differentiated again");
   static constexpr text name = F->name;
 
   // The cotangent of each output, whether it has one or not.
