@@ -1,2 +1,2 @@
 // The CUDA backend, compiled once for all users of flame::cuda.
-#include <flame/run/cuda/lower.hpp>
+#include <flame/run/cuda/program.hpp>

@@ -132,9 +132,11 @@ class checkpoint_reader {
 template <class Select = all_parameters, class Backend, class Element>
 void save(const std::string& path, const model_weights<Backend, Element>& m,
           const std::map<std::string, std::string>& metadata = {}) {
+  const auto flat = to<host>(m.flat());
   detail::checkpoint_writer writer;
   for (const weight& w : m.weights())
-    if (detail::in_checkpoint<Select>(w)) writer.add(w.path, w, m.values(w));
+    if (detail::in_checkpoint<Select>(w))
+      writer.add(w.path, w, detail::values_at(flat.values(), w, w.offset));
   writer.write(path, metadata);
 }
 
@@ -147,8 +149,11 @@ void load(const std::string& path, const model_weights<Backend, Element>& m, con
   for (const weight& w : m.weights())
     if (detail::in_checkpoint<Select>(w)) reader.expect(prefix + w.path, w);
   reader.refuse_others(prefix);
-  for (const weight& w : m.weights())
-    if (detail::in_checkpoint<Select>(w)) reader.read(prefix + w.path, w, m.values(w));
+  edit_on_host(m.flat(), [&](std::span<Element> flat) {
+    for (const weight& w : m.weights())
+      if (detail::in_checkpoint<Select>(w))
+        reader.read(prefix + w.path, w, detail::values_at(flat, w, w.offset));
+  });
 }
 
 }  // namespace flame

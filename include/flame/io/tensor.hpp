@@ -8,6 +8,13 @@ namespace flame {
 
 namespace detail {
 
+// The same tensor on the host.
+template <class Tensor> struct host_twin;
+template <class Backend, class Element, class... Axes>
+struct host_twin<basic_tensor<Backend, Element, Axes...>> {
+  using type = basic_tensor<host, Element, Axes...>;
+};
+
 // A tensor of this type from row-major bytes. Throws "<name>: ..." for another element type, rank or extent
 // of a static axis.
 template <class Tensor>
@@ -26,11 +33,11 @@ Tensor tensor_from(const std::string& name, dtype element, const std::vector<i64
   if (!fits)
     throw error(name + ": the extents are " + extents_text(shape.data(), static_cast<int>(shape.size())) +
                 ", expected (" + expected + ")");
-  Tensor t(shape);
+  typename host_twin<Tensor>::type t(shape);
   if (data.size() != static_cast<std::size_t>(t.size()) * sizeof(typename Tensor::element_type))
     throw error(name + ": " + std::to_string(data.size()) + " bytes are no tensor of these extents");
   if (!data.empty()) std::memcpy(static_cast<void*>(t.data()), data.data(), data.size());
-  return t;
+  return to<typename Tensor::backend>(t);
 }
 
 }  // namespace detail
@@ -46,7 +53,7 @@ template <class Tensor> [[nodiscard]] Tensor read_npy(const std::string& path) {
 // to write.
 template <class Backend, class Element, class... Axes>
 void write_npy(const std::string& path, const basic_tensor<Backend, Element, Axes...>& t) {
-  const auto dense = t.contiguous();
+  const auto dense = to<host>(t).contiguous();
   write_npy(path, t.dtype, dense.shape(), std::as_bytes(dense.values()));
 }
 

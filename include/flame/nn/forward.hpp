@@ -1,6 +1,7 @@
 // forward(model, fn): a function of a model and some tensors, run as it is.
 #pragma once
 #include <flame/nn/model.hpp>
+#include <flame/run/argument.hpp>
 
 namespace flame {
 
@@ -56,7 +57,11 @@ template <class Model, class Fn, bool Training = false> class model_function {
     constexpr const function_info* f = &frozen<traced<T...>>::info;
     static_assert(f->state_count == 0,
                   "flame::forward<true>(model, fn): states are renewed by train_step alone");
-    static thread_local program_cache cache(*f);
+    static_assert(
+        (detail::lies_on<T, backend> && ...),
+        "flame::forward(model, fn): an argument lies on another backend than the model; move it with "
+        "to<Backend>(t)");
+    static thread_local program_cache cache(*f, functions_of<backend>());
     if (bound_ != f) {  // parameters stay where they are
       bound_ = f;
       in_.resize(sizeof...(T));
@@ -64,7 +69,7 @@ template <class Model, class Fn, bool Training = false> class model_function {
         in_.push_back(model_.bind(f->leaves[i], model_.flat().data()));
     }
     std::size_t i = 0;
-    ((in_[i++].one = a.view()), ...);
+    ((in_[i++].one = detail::argument_view(a)), ...);
     return cache;
   }
 

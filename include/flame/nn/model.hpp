@@ -54,6 +54,15 @@ template <class Element> void initialise(std::span<Element> values, const weight
   initialise(values, w.init, key(fold(k.bits, hash_of(text(w.path.c_str())))));
 }
 
+// A copy of a model on a backend: to<cuda>(model), to<host>(model).
+template <class To, template <class> class Net, class Backend, class Element, class Adapters>
+[[nodiscard]] model<Net, To, Element, Adapters> to(const model<Net, Backend, Element, Adapters>& m) {
+  if constexpr (std::is_same_v<To, Backend>)
+    return m;
+  else
+    return model<Net, To, Element, Adapters>(m.layout().given).with(to<To>(m.flat()));
+}
+
 // A model with fresh weights: init<net, host>(key(0), channel == 96, instances_of("blocks", 4)). The extents
 // of run-time axes are given by axis, the number of a stack's instances by its path. With adapters<...>,
 // lora{...} says which members are adapted.
@@ -71,7 +80,9 @@ model<Net, Backend, Element, Adapters> init(key k, const Given&... given) {
   };
   (take(given), ...);
   model<Net, Backend, Element, Adapters> m(e);
-  for (const weight& w : m.weights()) initialise(m.values(w), w, k);
+  edit_on_host(m.flat(), [&](std::span<Element> flat) {
+    for (const weight& w : m.weights()) initialise(detail::values_at(flat, w, w.offset), w, k);
+  });
   return m;
 }
 

@@ -187,6 +187,23 @@ struct layout_visitor {
 
 }  // namespace detail
 
+namespace detail {
+
+// A weight's own among the values of a flat buffer.
+template <class Element> std::span<Element> values_at(std::span<Element> flat, const weight& w, i64 offset) {
+  return flat.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(w.elements()));
+}
+
+}  // namespace detail
+
+// f(values) with the values of a tensor on the host, to be read and written: where they lie, or a copy that
+// is moved back.
+template <class Tensor, class F> void edit_on_host(const Tensor& t, F&& f) {
+  const auto here = to<host>(t);
+  f(here.values());
+  if constexpr (!Tensor::on_host) t.copy_from(here.values());
+}
+
 // The weights of some model in Element on a backend, whatever the model: what training and files work on.
 // Copies share the values.
 template <class Backend, class Element> class model_weights {
@@ -203,10 +220,16 @@ template <class Backend, class Element> class model_weights {
   [[nodiscard]] const model_layout& layout() const { return *layout_; }
   [[nodiscard]] const std::vector<weight>& weights() const { return layout_->weights; }
   [[nodiscard]] const flat_tensor& flat() const { return flat_; }
+  // The values of one weight, row-major: to be read and written on the host, and as a tensor where the model
+  // is.
   [[nodiscard]] std::span<Element> values(const weight& w) const {
-    return flat_.values().subspan(static_cast<std::size_t>(w.offset), static_cast<std::size_t>(w.elements()));
+    return detail::values_at(flat_.values(), w, w.offset);
   }
   [[nodiscard]] std::span<Element> values(const std::string& path) const { return values(find(path)); }
+  [[nodiscard]] flat_tensor part(const weight& w) const {
+    return flat_.slice(0, w.offset, w.offset + w.elements());
+  }
+  [[nodiscard]] flat_tensor part(const std::string& path) const { return part(find(path)); }
   [[nodiscard]] const weight& find(const std::string& path) const {
     for (const weight& w : weights())
       if (w.path == path) return w;

@@ -8,9 +8,10 @@ namespace flame {
 
 namespace detail {
 // like(x, y) for each pair of elements, in the order of memory; false where extents differ.
-template <class Tensor, class Like> bool all_alike(const Tensor& a, const Tensor& b, Like&& like) {
-  if (a.shape() != b.shape()) return false;
+template <class Tensor, class Like> bool all_alike(const Tensor& first, const Tensor& second, Like&& like) {
+  if (first.shape() != second.shape()) return false;
   bool alike = true;
+  const auto a = to<host>(first), b = to<host>(second);
   const tensor_view x = a.view(), y = b.view();
   walk(x.rank, x.extents, x.strides, y.strides,
        [&](i64 i, i64 j) { alike = alike && like(a.data()[i], b.data()[j]); });

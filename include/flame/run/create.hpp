@@ -14,6 +14,20 @@ template <element Element, class Backend = host, class... Given>
   return typename made::type(made::extents(extents...));
 }
 
+// A tensor in memory that the caller keeps alive, row-major; of cuda, memory of this thread's device.
+template <element Element, class Backend = host, class... Given>
+[[nodiscard]] auto borrow(Element* data, const Given&... extents) {
+  using made = detail::tensor_of<Backend, Element, Given...>;
+  const std::vector<i64> n = made::extents(extents...);
+  storage<Backend> memory;
+  if constexpr (!storage<Backend>::on_host) {
+    i64 bytes = sizeof(Element);
+    for (i64 e : n) bytes *= e;
+    memory = storage<Backend>::around(data, bytes);
+  }
+  return typename made::type(memory, data, n.data());
+}
+
 template <element Element, class Backend = host, class... Given>
 [[nodiscard]] auto full(literal<Element> value, const Given&... extents) {
   auto t = empty<Element, Backend>(extents...);
@@ -44,19 +58,19 @@ template <class Backend, class Element, class... Axes>
 // start, start + step, ...: element i is start + i step. arange<f32>(time == 5), arange<i32>(5).
 template <element Element, class Backend = host, class Given>
 [[nodiscard]] auto arange(const Given& extent, double start = 0, double step = 1) {
-  auto t = empty<Element, Backend>(extent);
+  auto t = empty<Element, host>(extent);
   for (i64 i = 0; i < t.size(); ++i)
     t.data()[i] = element_cast<Element>(start + static_cast<double>(i) * step);
-  return t;
+  return to<Backend>(t);
 }
 // n numbers from first to last, both included, evenly apart.
 template <element Element, class Backend = host, class Given>
 [[nodiscard]] auto linspace(double first, double last, const Given& extent) {
-  auto t = empty<Element, Backend>(extent);
+  auto t = empty<Element, host>(extent);
   const double gaps = static_cast<double>(t.size() > 1 ? t.size() - 1 : 1);
   for (i64 i = 0; i < t.size(); ++i)
     t.data()[i] = element_cast<Element>(first + (last - first) * (static_cast<double>(i) / gaps));
-  return t;
+  return to<Backend>(t);
 }
 
 namespace detail {
@@ -67,19 +81,19 @@ template <class Element> using drawn = std::conditional_t<std::is_same_v<Element
 // normal: a function of the key and the element's place alone (base/philox.hpp).
 template <element Element = f32, class Backend = host, class... Given>
 [[nodiscard]] auto uniform(key k, const Given&... extents) {
-  auto t = empty<Element, Backend>(extents...);
+  auto t = empty<Element, host>(extents...);
   const u64 site = fold(k.bits, 0);
   for (i64 i = 0; i < t.size(); ++i)
     t.data()[i] = element_cast<Element>(uniform_element<detail::drawn<Element>>(site, static_cast<u64>(i)));
-  return t;
+  return to<Backend>(t);
 }
 template <element Element = f32, class Backend = host, class... Given>
 [[nodiscard]] auto normal(key k, const Given&... extents) {
-  auto t = empty<Element, Backend>(extents...);
+  auto t = empty<Element, host>(extents...);
   const u64 site = fold(k.bits, 0);
   for (i64 i = 0; i < t.size(); ++i)
     t.data()[i] = element_cast<Element>(normal_element<detail::drawn<Element>>(site, static_cast<u64>(i)));
-  return t;
+  return to<Backend>(t);
 }
 
 }  // namespace flame

@@ -1,6 +1,7 @@
 // compile<Backend>(e): an expression or a function ready to run; eval(e): once, eagerly.
 #pragma once
 #include <flame/expr/gradient.hpp>
+#include <flame/run/argument.hpp>
 #include <flame/run/program_cache.hpp>
 #include <flame/run/tensor.hpp>
 
@@ -57,7 +58,8 @@ template <class E, class... Inputs> struct expr_function {
   static constexpr function_info info = make();
 };
 
-// What is given to a leaf by name: give(x, a).
+// What is given to a leaf by name: give(x, a), give(x, 0.5).
+template <class Element> struct number_argument { Element value; };
 template <class Leaf, class Tensor> struct named_argument {
   using leaf = Leaf;
   Tensor tensor;
@@ -76,7 +78,7 @@ inline constexpr bool number_for = Shape::rank == 0 &&
 // Runs an expression's program again and again: memory for arguments and results is kept between calls.
 template <class Backend, class E, class... Inputs> class runner {
  public:
-  runner() : cache_(expr_function<E, Inputs...>::info) {
+  runner() : cache_(expr_function<E, Inputs...>::info, functions_of<Backend>()) {
     const std::size_t leaves = static_cast<std::size_t>(cache_.function().leaf_count);
     in_.resize(leaves), given_.resize(leaves);
   }
@@ -117,7 +119,7 @@ template <class Backend, class E, class... Inputs> class runner {
     if constexpr (std::is_same_v<Value, double>)
       scalar = element_cast<element_of<Shape>>(value), set(leaf, scalar_view(scalar));
     else
-      set(leaf, value.view());
+      set(leaf, argument_view(value));
   }
   template <class... S> auto run(types<S...>) {
     const std::vector<std::vector<i64>>& extents = cache_.output_extents(in_);
@@ -149,7 +151,8 @@ template <class Backend, class E, class... Inputs> class runner {
 template <leaf_type Leaf, class Tensor> auto give(const Leaf&, const Tensor& t) {
   using wanted = shape_of<Leaf>;
   if constexpr (detail::number_for<Tensor, wanted>) {
-    return give(Leaf{}, basic_tensor<host, element_of<wanted>>(element_cast<element_of<wanted>>(t)));
+    using number = detail::number_argument<element_of<wanted>>;
+    return detail::named_argument<std::remove_cvref_t<Leaf>, number>{{element_cast<element_of<wanted>>(t)}};
   } else {
     static_assert(std::is_same_v<typename Tensor::held_shape, wanted>,
                   "flame::give(input, tensor): the tensor must have the input's element type and axes");
@@ -182,7 +185,7 @@ template <class Backend, class E, class... Order> class function {
                   "flame::compile(e, x, y...): arguments are given either all by name or all by position");
     run_.clear();
     if constexpr (named) {
-      (run_.set(&leaf_of<typename A::leaf>::info, a.tensor.view()), ...);
+      (run_.set(&leaf_of<typename A::leaf>::info, view_of(a.tensor)), ...);
     } else {
       static_assert(
           sizeof...(A) == sizeof...(Order),
@@ -197,6 +200,15 @@ template <class Backend, class E, class... Order> class function {
   template <std::size_t... I, class... A> void bind_in_order(std::index_sequence<I...>, const A&... a) {
     (run_.set(&leaf_of<Order>::info, view_of<shape_of<Order>>(a, std::get<I>(numbers_))), ...);
   }
+  template <class Element> static tensor_view view_of(const detail::number_argument<Element>& n) {
+    return scalar_view(n.value);
+  }
+  template <class Tensor> static tensor_view view_of(const Tensor& t) {
+    static_assert(
+        detail::lies_on<Tensor, Backend>,
+        "flame::compile<Backend>(e): an argument lies on another backend; move it with to<Backend>(t)");
+    return detail::argument_view(t);
+  }
   template <class Shape, class A> static tensor_view view_of(const A& a, element_of<Shape>& number) {
     if constexpr (detail::number_for<A, Shape>) {
       number = element_cast<element_of<Shape>>(a);
@@ -205,7 +217,7 @@ template <class Backend, class E, class... Order> class function {
       static_assert(
           std::is_same_v<typename A::held_shape, Shape>,
           "flame::compile(e, x, y...): an argument has another element type or other axes than its input");
-      return a.view();
+      return view_of(a);
     }
   }
 
@@ -218,16 +230,23 @@ template <class Backend, class E, class... Order>
 requires is_expr<E>
 auto compile(const E& e, const Order&...) {
   static_assert((leaf_type<Order> && ...), "flame::compile(e, x, y...): x and y are inputs");
+  static_assert(
+      detail::all_lie_on<typename E::held_values, Backend>,
+      "flame::compile<Backend>(e): e holds a tensor of another backend; move it with to<Backend>(t)");
   detail::require_operations<Backend, detail::expr_function<E, std::remove_cvref_t<Order>...>::info>();
   return function<Backend, E, std::remove_cvref_t<Order>...>(e);
 }
 
-// Runs an expression of tensors now: one kernel for an elementwise chain, no temporaries. The program is kept
-// for each type of expression.
+// Runs an expression of tensors now, where they lie: one kernel for an elementwise chain, no temporaries. The
+// program is kept for each type of expression and each thread.
 template <class E>
 requires is_expr<E>
 auto eval(const E& e) {
-  static thread_local detail::runner<host, E> run;
+  using backend = typename detail::backend_among<typename E::held_values>::type;
+  static_assert(detail::all_lie_on<typename E::held_values, backend>,
+                "flame::eval(e): the tensors of e lie on different backends; move them with to<cuda>(t) or "
+                "to<host>(t)");
+  static thread_local detail::runner<backend, E> run;
   run.clear();
   run.set_held(e);
   run.check();

@@ -16,7 +16,7 @@ namespace flame {
 template <class Backend, class Element, class... Axes>
 [[nodiscard]] std::string to_string(const basic_tensor<Backend, Element, Axes...>& t,
                                     const print_options& options = {}) {
-  return printing::tensor_text(t.view(), shape<Element, Axes...>::value(), options);
+  return printing::tensor_text(to<host>(t).view(), shape<Element, Axes...>::value(), options);
 }
 
 template <class Backend, class Element, class... Axes>

@@ -1,6 +1,7 @@
 // How a function's program is found, or planned and prepared.
 #pragma once
 #include <flame/plan/plan.hpp>
+#include <flame/run/executable.hpp>
 #include <flame/run/program_cache_interface.hpp>
 
 #include <utility>
@@ -15,6 +16,7 @@ inline void key_of(const bound_value& v, std::vector<i64>& key) {
     for (const bound_value& i : v.instances) key_of(i, key);
     return;
   }
+  if (v.one.is_number) key.push_back(-1);
   for (int i = 0; i < v.one.rank; ++i) key.push_back(v.one.extents[i]), key.push_back(v.one.strides[i]);
 }
 
@@ -59,20 +61,48 @@ FLAME_FUNCTION placed place_external(program& p, const bound_value& v, const ten
   return r;
 }
 
-FLAME_FUNCTION host_code::arena& thread_arena() {
-  static thread_local host_code::arena a;
-  return a;
+FLAME_FUNCTION void find_numbers(const bound_value& v, const placed& p, std::vector<int>& numbers) {
+  if (!v.stacked && v.one.is_number) numbers.push_back(p.one.buffer);
 }
 
 }  // namespace detail
 
+namespace host_code {
+
+class program_on_host final : public flame::executable {
+ public:
+  explicit program_on_host(program p) : run_(static_cast<program&&>(p)) {}
+  [[nodiscard]] const program& plan() const override { return run_.plan(); }
+  void run(const std::vector<void*>& externals) override {
+    // Of buffers that do not outlive a run: results that other programs of the thread must not overwrite have
+    // memory of their own, so one arena a thread is enough.
+    static thread_local arena memory;
+    run_.run(externals, memory);
+  }
+
+ private:
+  host_code::executable run_;
+};
+
+FLAME_FUNCTION const backend_functions& functions() {
+  static const backend_functions all = {
+      [](program p, const std::vector<int>&) -> std::unique_ptr<flame::executable> {
+        return std::make_unique<program_on_host>(static_cast<program&&>(p));
+      },
+      [] { return 0; }};
+  return all;
+}
+
+}  // namespace host_code
+
 struct program_cache::cached {
   std::vector<i64> key;
   std::vector<std::vector<i64>> outputs;
-  std::unique_ptr<host_code::executable> run;
+  std::unique_ptr<executable> run;
 };
 
-FLAME_FUNCTION program_cache::program_cache(const function_info& f) : function_(&f) {}
+FLAME_FUNCTION program_cache::program_cache(const function_info& f, const backend_functions& backend)
+    : function_(&f), backend_(&backend) {}
 FLAME_FUNCTION program_cache::program_cache(program_cache&&) noexcept = default;
 FLAME_FUNCTION program_cache& program_cache::operator=(program_cache&&) noexcept = default;
 FLAME_FUNCTION program_cache::~program_cache() = default;
@@ -89,7 +119,7 @@ FLAME_FUNCTION void program_cache::run(const std::vector<bound_value>& operands,
   for (const bound_value& v : operands) detail::pointers_of(v, externals_);
   for (const bound_value& v : results) detail::pointers_of(v, externals_);
   externals_.resize(static_cast<std::size_t>(c.run->plan().buffers.size()), nullptr);
-  c.run->run(externals_, detail::thread_arena());
+  c.run->run(externals_);
 }
 
 FLAME_FUNCTION const program& program_cache::plan(const std::vector<bound_value>& operands) {
@@ -98,6 +128,7 @@ FLAME_FUNCTION const program& program_cache::plan(const std::vector<bound_value>
 
 FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bound_value>& operands) {
   key_.clear();
+  key_.push_back(backend_->device());
   for (const bound_value& v : operands) detail::key_of(v, key_);
   for (const std::unique_ptr<cached>& c : cached_)
     if (c->key == key_) return *c;
@@ -110,9 +141,11 @@ FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bou
   planner pl(p);
   list<placed> in, out;
   extents e;
+  std::vector<int> numbers;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const leaf_info* l = function_->leaves[static_cast<int>(i)];
     in.push(detail::place_external(p, operands[i], l->type, 0, l->name));
+    detail::find_numbers(operands[i], in.back(), numbers);
   }
   planning::bind_leaves(e, *function_, in);
   graph g = graph_of(*function_);
@@ -139,7 +172,7 @@ FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bou
   drop_dead(p, kept);
   order_for_memory(p);
   place_buffers(p);
-  made->run = std::make_unique<host_code::executable>(static_cast<program&&>(p));
+  made->run = backend_->prepare(static_cast<program&&>(p), numbers);
   cached_.push_back(std::move(made));
   return *cached_.back();
 }

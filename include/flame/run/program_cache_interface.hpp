@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/base/error.hpp>
 #include <flame/plan/program.hpp>
-#include <flame/run/executable.hpp>
+#include <flame/run/executable_interface.hpp>
 #include <flame/run/storage.hpp>
 
 #include <memory>
@@ -28,17 +28,16 @@ inline std::string text_of(text t) { return std::string(t.data, static_cast<std:
 // Registers the tensors of a value as external buffers of a program.
 placed place_external(program& p, const bound_value& v, const tensor_type& t, int skipped, text name);
 
-// The memory of buffers that do not outlive a step: results that other programs of the thread must not
-// overwrite have their own, so one arena a thread is enough.
-host_code::arena& thread_arena();
+// Adds the external buffers of a placed value whose memory holds numbers of the host's.
+void find_numbers(const bound_value& v, const placed& p, std::vector<int>& numbers);
 
 }  // namespace detail
 
-// Runs one function on the host for any extents: one planned program for each set of them, made at the first
-// call with them. For one thread at a time.
+// Runs one function on a backend for any extents: one planned program for each set of them and each device,
+// made at the first call with them. For one thread at a time.
 class program_cache {
  public:
-  explicit program_cache(const function_info& f);
+  explicit program_cache(const function_info& f, const backend_functions& backend = functions_of<host>());
   program_cache(program_cache&&) noexcept;
   program_cache& operator=(program_cache&&) noexcept;
   ~program_cache();
@@ -59,6 +58,7 @@ class program_cache {
   cached& entry(const std::vector<bound_value>& operands);
 
   const function_info* function_;
+  const backend_functions* backend_;
   std::vector<std::unique_ptr<cached>> cached_;
   std::vector<i64> key_;
   std::vector<void*> externals_;

@@ -1,22 +1,34 @@
 // Memory of a backend, and a tensor in it as programs see one: no types any more.
 #pragma once
+#include <flame/base/error.hpp>
 #include <flame/run/backend.hpp>
 #include <flame/run/large_blocks.hpp>
 #include <flame/type/tensor_type.hpp>
+#if defined(FLAME_CUDA)
+#include <flame/run/cuda/memory.hpp>
+#endif
 
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
 
 namespace flame {
 
 // Released with its last tensor; 64-byte aligned, so that vectors may be loaded from its beginning. Large
 // memory is kept for later tensors: see run/large_blocks.hpp.
-template <class Backend> class storage;
+template <class Backend> class storage {
+  static_assert(
+      !std::is_same_v<Backend, cuda>,
+      "flame: tensors of the backend cuda need the target flame::cuda; this file is compiled without it");
+};
 
 template <> class storage<host> {
  public:
   static constexpr std::align_val_t alignment{64};
+  static constexpr bool on_host = true;  // elements can be read and written where they lie
 
   storage() = default;
   explicit storage(i64 bytes) : bytes_(bytes) {
@@ -45,6 +57,7 @@ struct tensor_view {
   int rank = 0;
   i64 extents[max_rank] = {};
   i64 strides[max_rank] = {};
+  bool is_number = false;  // a number of the host's, on any backend: what it is now goes with the run
 
   [[nodiscard]] i64 size() const {
     i64 n = 1;
@@ -63,10 +76,82 @@ struct tensor_view {
   }
 };
 
-template <element Element> [[nodiscard]] tensor_view scalar_view(Element& number) {
+#if defined(FLAME_CUDA)
+// On the device of the thread that makes it; 256-byte aligned.
+template <> class storage<cuda> {
+ public:
+  static constexpr bool on_host = false;
+
+  storage() = default;
+  explicit storage(i64 bytes)
+      : memory_(cuda_code::allocate(bytes)), bytes_(bytes), device_(cuda_code::current_device()) {}
+  // Memory that others own, on this thread's device: `keep` is held as long as a tensor lies there, else it
+  // is the caller's to keep.
+  [[nodiscard]] static storage around(void* memory, i64 bytes, std::shared_ptr<void> keep = nullptr) {
+    storage s;
+    s.memory_ = {std::move(keep), static_cast<std::byte*>(memory)};
+    s.bytes_ = bytes, s.device_ = cuda_code::current_device();
+    return s;
+  }
+  [[nodiscard]] std::byte* data() const { return memory_.get(); }
+  [[nodiscard]] i64 bytes() const { return bytes_; }
+  [[nodiscard]] int device() const { return device_; }
+
+  // Between the host and this device; `read` waits for what was begun before.
+  void read(void* to, const void* from, i64 bytes) const {
+    require_here();
+    if (bytes > 0) cuda_code::copy_to_host(to, from, bytes);
+  }
+  void write(void* to, const void* from, i64 bytes) const {
+    require_here();
+    if (bytes > 0) cuda_code::copy_to_device(to, from, bytes);
+  }
+  // On this device, of equal extents.
+  void copy(const tensor_view& to, const tensor_view& from) const {
+    require_here();
+    if (to.size() == 0) return;
+    if (to.is_contiguous() && from.is_contiguous())
+      cuda_code::copy_on_device(to.data, from.data, to.size() * size_of(to.element));
+    else
+      cuda_code::copy_strided(to.data, from.data,
+                              {to.element, to.rank, to.extents, to.strides, from.strides});
+  }
+  // value: on the host.
+  void fill(const tensor_view& to, const void* value) const {
+    const i64 element = size_of(to.element), count = to.size();
+    require_here();
+    if (count == 0) return;
+    if (count == 1) return write(to.data, value, element);
+    bool zeros = true;
+    for (i64 i = 0; i < element; ++i)
+      zeros = zeros && static_cast<const std::byte*>(value)[i] == std::byte{0};
+    if (zeros && to.is_contiguous()) return cuda_code::clear(to.data, count * element);
+    const storage one(element);
+    one.write(one.data(), value, element);
+    const i64 strides[max_rank] = {};
+    cuda_code::copy_strided(to.data, one.data(), {to.element, to.rank, to.extents, to.strides, strides});
+  }
+
+  // Throws flame::error where this thread uses another device.
+  void require_here() const {
+    if (const int now = cuda_code::current_device(); device_ >= 0 && device_ != now)
+      throw error("flame: a tensor lies on device " + std::to_string(device_) +
+                  " of cuda, this thread uses device " + std::to_string(now) + "; say cuda::set_device(" +
+                  std::to_string(device_) + ")");
+  }
+
+ private:
+  std::shared_ptr<std::byte> memory_;
+  i64 bytes_ = 0;
+  int device_ = -1;
+};
+#endif
+
+template <class Element> [[nodiscard]] tensor_view scalar_view(const Element& number) {
   tensor_view v;
   v.element = dtype_of<Element>;
-  v.data = &number;
+  v.data = const_cast<Element*>(&number);
+  v.is_number = true;
   return v;
 }
 

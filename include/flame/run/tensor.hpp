@@ -1,4 +1,5 @@
-// Tensors: memory with an element type and named axes, shared by copies of the handle and by views.
+// Tensors: memory with an element type and named axes, shared by copies of the handle and by views; and how
+// they move between backends.
 #pragma once
 #include <flame/base/error.hpp>
 #include <flame/run/storage.hpp>
@@ -10,7 +11,9 @@ namespace flame {
 
 // A tensor of a backend. The axes are part of the type, their extents are known at run time at the latest. A
 // copy of the handle shares the memory and so does a view; clone() does not. A default-made tensor has no
-// memory.
+// memory. Nothing moves between backends but by to<cuda>(t) and to<host>(t), by values given to a tensor that
+// is made or filled, and by what returns elements: item(), to_vector(). Elements of a tensor that is not on
+// the host are not reached one by one.
 template <class Backend, class Element, class... Axes> class basic_tensor : public operand {
  public:
   using backend = Backend;
@@ -20,6 +23,7 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   static constexpr int rank = sizeof...(Axes);
   static constexpr flame::dtype dtype = dtype_of<Element>;
   static constexpr i64 to_end = std::numeric_limits<i64>::max();
+  static constexpr bool on_host = storage<Backend>::on_host;
 
   // ---- Making: see also run/create.hpp ----
 
@@ -48,12 +52,16 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
     std::vector<i64> extents;
     measure(extents, values);
     extents.resize(static_cast<std::size_t>(rank), 0);  // below an axis of no extent
-    *this = basic_tensor(extents);
-    Element* to = data_;
-    write(to, values);
+    if constexpr (on_host) {
+      *this = basic_tensor(extents);
+      Element* next = data_;
+      write(next, values);
+    } else {
+      *this = from_host(basic_tensor<host, Element, Axes...>(values));
+    }
   }
   explicit basic_tensor(literal<Element> value) requires(rank == 0) : basic_tensor(std::vector<i64>{}) {
-    *data_ = value.value;
+    fill(value);
   }
   // A view of memory that `owner` keeps; row-major where no strides are given.
   basic_tensor(storage<Backend> owner, Element* data, const i64* extents, const i64* strides = nullptr)
@@ -87,11 +95,17 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
 
   // Row-major, of a tensor without gaps.
   [[nodiscard]] std::span<Element> values() const {
+    static_assert(
+        on_host,
+        "flame::tensor::values(): the tensor is not on the host; read to<host>(t).values(), write by "
+        "t.copy_from(values)");
     if (!is_contiguous())
       refuse("values()", "the tensor is a view with strides; take contiguous() or to_vector() first");
     return {data_, static_cast<std::size_t>(size())};
   }
+  // Waits where the tensor is not on the host, as item() does.
   [[nodiscard]] std::vector<Element> to_vector() const {
+    if constexpr (!on_host) return to_host().to_vector();
     std::vector<Element> all;
     all.reserve(static_cast<std::size_t>(size()));
     each([&](Element& x) { all.push_back(x); });
@@ -101,10 +115,20 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   [[nodiscard]] Element item() const {
     if (size() != 1 || !data_)
       refuse("item()", "the tensor has " + std::to_string(data_ ? size() : 0) + " elements, expected 1");
-    return *data_;
+    if constexpr (on_host) {
+      return *data_;
+    } else {
+      Element value{};
+      memory_.read(&value, data_, static_cast<i64>(sizeof(Element)));
+      return value;
+    }
   }
   // One element; -1 is the last along an axis.
   template <std::integral... I> [[nodiscard]] Element& operator()(I... i) const {
+    static_assert(
+        on_host,
+        "flame::tensor(i, j, ...): the tensor is not on the host, and its elements are not reached one by "
+        "one; move it with to<host>(t), or take item() of a tensor of one element");
     static_assert(sizeof...(I) == sizeof...(Axes), "flame::tensor(i, j, ...): one index for each axis");
     const i64 at[] = {static_cast<i64>(i)..., 0};
     if (rank == 0) static_cast<void>(item());
@@ -113,7 +137,10 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
     return *p;
   }
   const basic_tensor& fill(literal<Element> value) const {
-    each([&](Element& x) { x = value.value; });
+    if constexpr (on_host)
+      each([&](Element& x) { x = value.value; });
+    else
+      memory_.fill(view(), &value.value);
     return *this;
   }
   // Values of a tensor of equal extents, or in row-major order.
@@ -121,15 +148,25 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
     if (!same_extents(from))
       refuse("copy_from(x)", "x has the extents " + detail::extents_text(from.extents_, rank) +
                                  ", expected " + detail::extents_text(extents_, rank));
-    walk(rank, extents_, strides_, from.strides_, [&](i64 i, i64 j) { data_[i] = from.data_[j]; });
+    if constexpr (on_host)
+      walk(rank, extents_, strides_, from.strides_, [&](i64 i, i64 j) { data_[i] = from.data_[j]; });
+    else
+      from.memory_.require_here(), memory_.copy(view(), from.view());
     return *this;
   }
   const basic_tensor& copy_from(std::span<const Element> from) const {
     if (static_cast<i64>(from.size()) != size())
       refuse("copy_from(values)",
              std::to_string(from.size()) + " values are given, expected " + std::to_string(size()));
-    const Element* next = from.data();
-    each([&](Element& x) { x = *next++; });
+    if constexpr (on_host) {
+      const Element* next = from.data();
+      each([&](Element& x) { x = *next++; });
+    } else if (is_contiguous()) {
+      memory_.write(data_, from.data(), size() * static_cast<i64>(sizeof(Element)));
+    } else {
+      basic_tensor dense(shape());
+      copy_from(dense.copy_from(from));
+    }
     return *this;
   }
 
@@ -211,10 +248,38 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   }
   // A copy in another element type, converted as the language's cast does.
   template <element To> [[nodiscard]] auto cast() const {
+    static_assert(
+        on_host,
+        "flame::tensor::cast<To>(): the tensor is not on the host; write eval(cast<To>(t)), which runs where "
+        "t lies");
     basic_tensor<Backend, To, Axes...> copy(shape());
     To* to = copy.data();
     each([&](Element& x) { *to++ = element_cast<To>(x); });
     return copy;
+  }
+
+  // See to<Backend>(t).
+  [[nodiscard]] basic_tensor<host, Element, Axes...> to_host() const {
+    if constexpr (std::is_same_v<Backend, host>) {
+      return *this;
+    } else {
+      if (!data_) return {};
+      const basic_tensor dense = contiguous();
+      basic_tensor<host, Element, Axes...> t(shape());
+      memory_.read(t.data(), dense.data_, size() * static_cast<i64>(sizeof(Element)));
+      return t;
+    }
+  }
+  [[nodiscard]] static basic_tensor from_host(const basic_tensor<host, Element, Axes...>& t) {
+    if constexpr (std::is_same_v<Backend, host>) {
+      return t;
+    } else {
+      if (!t.data()) return {};
+      basic_tensor moved(t.shape());
+      const auto dense = t.contiguous();
+      moved.memory_.write(moved.data_, dense.data(), t.size() * static_cast<i64>(sizeof(Element)));
+      return moved;
+    }
   }
 
  private:
@@ -333,14 +398,22 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   i64 strides_[static_cast<unsigned>(rank) + 1] = {};
 };
 
+// A tensor on a backend: to<cuda>(t), to<host>(t). A copy, which waits for what computes t; t itself where it
+// is there already.
+template <class To, class Backend, class Element, class... Axes>
+[[nodiscard]] basic_tensor<To, Element, Axes...> to(const basic_tensor<Backend, Element, Axes...>& t) {
+  if constexpr (std::is_same_v<To, Backend>)
+    return t;
+  else
+    return basic_tensor<To, Element, Axes...>::from_host(t.to_host());
+}
+
 // tensor<f32, batch, channel>: on the host.
-template <class Element, const auto&... Axes>
-using tensor = basic_tensor<host, Element, tag_of<Axes>...>;
+template <class Element, const auto&... Axes> using tensor = basic_tensor<host, Element, tag_of<Axes>...>;
 
 // For quick work, without names: array<f32, 3>, matrix<f32>.
 template <class Element, int Rank>
-using array =
-    typename detail::anonymous_tensor<host, Element, std::make_integer_sequence<int, Rank>>::type;
+using array = typename detail::anonymous_tensor<host, Element, std::make_integer_sequence<int, Rank>>::type;
 template <class Element> using matrix = array<Element, 2>;
 
 }  // namespace flame

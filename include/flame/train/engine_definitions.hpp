@@ -1,6 +1,7 @@
 // How a training step becomes one program, and runs.
 #pragma once
 #include <flame/plan/plan.hpp>
+#include <flame/run/argument.hpp>
 #include <flame/train/engine_interface.hpp>
 
 #include <algorithm>
@@ -12,14 +13,18 @@ step_engine<Backend, Element>::step_engine(const weights_type& w, selector selec
                                            const step_options& options)
     : weights_(w), selected_(selected), options_(options), number_count_(numbers), loss_(std::vector<i64>{}) {
   find_runs();
-  gradient_.assign(static_cast<std::size_t>(trained_), Element(0));
-  moments_.assign(static_cast<std::size_t>(moments), gradient_);
+  auto zeros = [&] {
+    flat_tensor t({trained_});
+    t.fill(Element(0));
+    return t;
+  };
+  gradient_ = zeros();
+  for (int i = 0; i < moments; ++i) moments_.push_back(zeros());
   numbers_.assign(static_cast<std::size_t>(numbers) + 3, Element(0));
   if (options.ema > 0) {
-    average_ = gradient_;
-    each_run([&](const run_of_weights& r, Element* from) {
-      std::copy_n(from, r.count, average_.data() + r.gradients);
-    });
+    average_ = zeros();
+    for (const run_of_weights& r : runs_)
+      part(average_, r.gradients, r.count).copy_from(part(weights_.flat(), r.weights, r.count));
   }
 }
 
@@ -33,35 +38,34 @@ auto step_engine<Backend, Element>::run(const step_functions& f, std::span<const
   numbers_[n++] = static_cast<Element>(options_.ema);
   numbers_[n] = static_cast<Element>(options_.clip_norm);
   pointers_.clear();
-  pointers_.push_back(weights_.flat().data());
+  pointers_.push_back(argument_view(weights_.flat()).data);
   pointers_.push_back(gradient_.data());
   pointers_.push_back(average_.data());
   pointers_.push_back(numbers_.data());
   pointers_.push_back(loss_.data());
-  for (auto& m : moments_) pointers_.push_back(m.data());
+  for (const flat_tensor& m : moments_) pointers_.push_back(m.data());
   for (const tensor_view& v : batch) pointers_.push_back(v.data);
-  pointers_.resize(static_cast<std::size_t>(e.run.plan().buffers.size()), nullptr);
-  e.run.run(pointers_, thread_arena());
+  pointers_.resize(static_cast<std::size_t>(e.run->plan().buffers.size()), nullptr);
+  e.run->run(pointers_);
   return loss_;
 }
 
 template <class Backend, class Element> const program& step_engine<Backend, Element>::plan() const {
   if (entries_.empty()) throw error("flame::train_step: plan() is known after the first step");
-  return entries_[last_]->run.plan();
+  return entries_[last_]->run->plan();
 }
 
 template <class Backend, class Element>
-std::span<const Element> step_engine<Backend, Element>::gradient(const std::string& path) const {
+auto step_engine<Backend, Element>::gradient(const std::string& path) const -> flat_tensor {
   const weight& w = weights_.find(path);
   if (!selected_(w)) throw error("flame::train_step: parameter " + path + " is not trained");
-  return {gradient_.data() + trained_offset(w.offset), static_cast<std::size_t>(w.elements())};
+  return part(gradient_, place(w), w.elements());
 }
 
-template <class Backend, class Element>
-auto step_engine<Backend, Element>::averaged() const -> typename weights_type::flat_tensor {
+template <class Backend, class Element> auto step_engine<Backend, Element>::averaged() const -> flat_tensor {
   auto flat = weights_.flat().clone();
   for (const run_of_weights& r : runs_)
-    std::copy_n(average_.data() + r.gradients, r.count, flat.data() + r.weights);
+    part(flat, r.weights, r.count).copy_from(part(average_, r.gradients, r.count));
   return flat;
 }
 
@@ -152,7 +156,7 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
   // In the order of the pointers in `run`.
   const int weights = plan.external(weights_.flat().size() * size),
             gradients = plan.external(trained_ * size);
-  const int average = plan.external(static_cast<i64>(average_.size()) * size);
+  const int average = plan.external(average_.size() * size);
   const int numbers = plan.external(static_cast<i64>(numbers_.size()) * size), loss = plan.external(size);
   list<int> moments;
   for (std::size_t i = 0; i < moments_.size(); ++i) moments.push(plan.external(trained_ * size));
@@ -167,11 +171,16 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
     return trained[static_cast<int>(offset / 16)] ? trained_offset(offset) : -1;
   };
   list<placed> operands, targets;
+  std::vector<int> changing = {numbers};
   std::size_t next = 0;
   for (int i = 0; i < f.loss->leaf_count; ++i) {
     const leaf_info* l = f.loss->leaves[i];
-    operands.push(l->kind == leaf_kind::argument ? place_external(p, batch[next++], l->type, 0, l->name)
-                                                 : place_leaf(l, weights, at_weights));
+    if (l->kind != leaf_kind::argument) {
+      operands.push(place_leaf(l, weights, at_weights));
+    } else {
+      operands.push(place_external(p, batch[next], l->type, 0, l->name));
+      find_numbers(batch[next++], operands.back(), changing);
+    }
   }
   targets.resize(f.gradient->output_count);
   targets[0] = number_at(loss, 0);
@@ -211,7 +220,7 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
   order_for_memory(p);
   place_buffers(p);
   return std::make_unique<entry>(
-      entry{f.gradient, shapes_, host_code::executable(static_cast<program&&>(p))});
+      entry{f.gradient, shapes_, functions_of<Backend>().prepare(static_cast<program&&>(p), changing)});
 }
 
 }  // namespace flame::detail

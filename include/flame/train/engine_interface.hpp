@@ -26,6 +26,7 @@ struct step_functions {
 template <class Backend, class Element> class step_engine {
  public:
   using weights_type = model_weights<Backend, Element>;
+  using flat_tensor = typename weights_type::flat_tensor;
   using scalar = basic_tensor<Backend, Element>;
   using selector = bool (*)(const weight&);
 
@@ -37,20 +38,17 @@ template <class Backend, class Element> class step_engine {
                     std::span<const double> numbers);
 
   [[nodiscard]] const program& plan() const;
-  [[nodiscard]] std::span<const Element> gradient(const std::string& path) const;
-  // Values of a trained parameter in a buffer that is laid out as the gradients are.
-  [[nodiscard]] std::span<Element> part(std::vector<Element>& of, const weight& w) const {
-    return {of.data() + trained_offset(w.offset), static_cast<std::size_t>(w.elements())};
-  }
+  [[nodiscard]] flat_tensor gradient(const std::string& path) const;
   [[nodiscard]] bool trains(const weight& w) const { return selected_(w); }
-  [[nodiscard]] std::vector<Element>& gradients() { return gradient_; }
-  [[nodiscard]] std::vector<std::vector<Element>>& moments() { return moments_; }
-  [[nodiscard]] std::vector<Element>& average() { return average_; }
-  [[nodiscard]] const std::vector<Element>& gradients() const { return gradient_; }
+  // Where the values of a trained parameter begin in these, which are all laid out alike.
+  [[nodiscard]] i64 place(const weight& w) const { return trained_offset(w.offset); }
+  [[nodiscard]] const flat_tensor& gradients() const { return gradient_; }
+  [[nodiscard]] const std::vector<flat_tensor>& moments() const { return moments_; }
+  [[nodiscard]] const flat_tensor& average() const { return average_; }  // without memory where there is none
   [[nodiscard]] i64 trained() const { return trained_; }
 
   // The weights with the moving average where they are trained.
-  [[nodiscard]] typename weights_type::flat_tensor averaged() const;
+  [[nodiscard]] flat_tensor averaged() const;
 
  private:
   // Trained parameters that lie side by side: offsets in the weights and in the gradients, elements.
@@ -60,12 +58,13 @@ template <class Backend, class Element> class step_engine {
   struct entry {
     const function_info* gradient;
     std::vector<i64> shapes;
-    host_code::executable run;
+    std::unique_ptr<executable> run;
   };
 
   void find_runs();
-  template <class F> void each_run(F&& f) {
-    for (const run_of_weights& r : runs_) f(r, weights_.flat().data() + r.weights);
+  // The part of `of` from one place on.
+  static flat_tensor part(const flat_tensor& of, i64 begin, i64 count) {
+    return of.slice(0, begin, begin + count);
   }
   // Where the gradient of the weight at an offset lies; 0 for a weight without elements.
   [[nodiscard]] i64 trained_offset(i64 offset) const;
@@ -92,8 +91,9 @@ template <class Backend, class Element> class step_engine {
   int number_count_;
   i64 trained_ = 0;
   std::vector<run_of_weights> runs_;
-  std::vector<Element> gradient_, average_, numbers_;
-  std::vector<std::vector<Element>> moments_;
+  flat_tensor gradient_, average_;
+  std::vector<flat_tensor> moments_;
+  std::vector<Element> numbers_;  // on the host, whatever the backend
   scalar loss_;
   std::vector<std::unique_ptr<entry>> entries_;
   std::size_t last_ = 0;
@@ -104,6 +104,10 @@ template <class Backend, class Element> class step_engine {
 #if defined(FLAME_HOST_COMPILED)
 extern template class step_engine<host, f32>;
 extern template class step_engine<host, f64>;
+#if defined(FLAME_CUDA)
+extern template class step_engine<cuda, f32>;
+extern template class step_engine<cuda, f64>;
+#endif
 #endif
 
 }  // namespace detail

@@ -10,18 +10,21 @@ namespace flame {
 
 namespace detail {
 
-// f(name, weight, values) for every tensor of the state: the weights under their paths, the rest behind
-// "moment.0.", "moment.1.", "average.".
-template <class Trainer, class F> void each_tensor(Trainer& t, F&& f) {
+// f(prefix, tensor, trained) for every part of the state: the weights, whose names in a file are their paths;
+// the optimizer's moments and the moving average of what is trained, behind "moment.0.", "moment.1.",
+// "average.".
+template <class Trainer, class F> void each_part(Trainer& t, F&& f) {
   auto& engine = t.engine();
-  for (const weight& w : t.weights().weights()) {
-    if (w.is_idle()) continue;
-    f(w.path, w, t.weights().values(w));
-    if (!engine.trains(w)) continue;
-    for (std::size_t i = 0; i < engine.moments().size(); ++i)
-      f("moment." + std::to_string(i) + "." + w.path, w, engine.part(engine.moments()[i], w));
-    if (!engine.average().empty()) f("average." + w.path, w, engine.part(engine.average(), w));
-  }
+  f(std::string(), t.weights().flat(), false);
+  for (std::size_t i = 0; i < engine.moments().size(); ++i)
+    f("moment." + std::to_string(i) + ".", engine.moments()[i], true);
+  if (engine.average().size() > 0) f(std::string("average."), engine.average(), true);
+}
+
+// f(weight, offset) for every weight that a part holds.
+template <class Trainer, class F> void each_weight(Trainer& t, bool trained, F&& f) {
+  for (const weight& w : t.weights().weights())
+    if (!w.is_idle() && (!trained || t.engine().trains(w))) f(w, trained ? t.engine().place(w) : w.offset);
 }
 
 }  // namespace detail
@@ -31,9 +34,15 @@ template <class Trainer, class F> void each_tensor(Trainer& t, F&& f) {
 // bits of one that never stopped.
 template <class Model, class Loss, class Optimizer, class Select>
 void save_training(const std::string& path, trainer<Model, Loss, Optimizer, Select>& t) {
+  using on_host = decltype(to<host>(t.weights().flat()));
+  std::vector<on_host> kept;
   detail::checkpoint_writer writer;
-  detail::each_tensor(
-      t, [&](const std::string& name, const weight& w, auto values) { writer.add(name, w, values); });
+  detail::each_part(t, [&](const std::string& prefix, const auto& part, bool trained) {
+    const auto values = kept.emplace_back(to<host>(part)).values();
+    detail::each_weight(t, trained, [&](const weight& w, i64 at) {
+      writer.add(prefix + w.path, w, detail::values_at(values, w, at));
+    });
+  });
   writer.write(path, {{"steps", std::to_string(t.steps())}});
 }
 
@@ -42,15 +51,22 @@ void save_training(const std::string& path, trainer<Model, Loss, Optimizer, Sele
 template <class Model, class Loss, class Optimizer, class Select>
 void load_training(const std::string& path, trainer<Model, Loss, Optimizer, Select>& t) {
   detail::checkpoint_reader reader(path);
-  detail::each_tensor(t, [&](const std::string& name, const weight& w, auto) { reader.expect(name, w); });
+  detail::each_part(t, [&](const std::string& prefix, const auto&, bool trained) {
+    detail::each_weight(t, trained, [&](const weight& w, i64) { reader.expect(prefix + w.path, w); });
+  });
   reader.refuse_others("");
   const auto entry = reader.metadata().find("steps");
   i64 steps = -1;
   if (entry != reader.metadata().end())
     std::from_chars(entry->second.data(), entry->second.data() + entry->second.size(), steps);
   if (steps < 0) reader.refuse("its metadata do not say after how many steps it was written");
-  detail::each_tensor(
-      t, [&](const std::string& name, const weight& w, auto values) { reader.read(name, w, values); });
+  detail::each_part(t, [&](const std::string& prefix, const auto& part, bool trained) {
+    edit_on_host(part, [&](auto values) {
+      detail::each_weight(t, trained, [&](const weight& w, i64 at) {
+        reader.read(prefix + w.path, w, detail::values_at(values, w, at));
+      });
+    });
+  });
   t.set_steps(steps);
 }
 

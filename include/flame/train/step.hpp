@@ -3,6 +3,7 @@
 #pragma once
 #include <flame/nn/forward.hpp>
 #include <flame/optim/update.hpp>
+#include <flame/run/argument.hpp>
 #include <flame/train/engine.hpp>
 #include <flame/train/gradient.hpp>
 
@@ -26,16 +27,21 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
         engine_(checked(m), &selected, Optimizer::moments, Optimizer::number_count, options) {}
 
   // The loss before the update, in a tensor that is the trainer's: the next step writes the next loss there.
+  // On cuda the step is begun and not waited for; the loss's item() waits.
   template <class... T> scalar operator()(const T&... batch) {
+    static_assert((detail::lies_on<T, backend> && ...),
+                  "flame::train_step(model, ...): a tensor of the batch lies on another backend than the "
+                  "model; move it "
+                  "with to<Backend>(t)");
     using net = typename Model::template traced<true>;
     using on_net = detail::on_model<net, Loss>;
     ++step_;
     if constexpr (detail::takes_key<net, Loss, typename T::held_shape...>) {
       key_ = key(fold(options_.seed, static_cast<u64>(step_)));
       return run<on_net, typename T::held_shape..., shape<key>>(
-          std::array{batch.view()..., scalar_view(key_)});
+          std::array{detail::argument_view(batch)..., scalar_view(key_)});
     } else {
-      return run<on_net, typename T::held_shape...>(std::array{batch.view()...});
+      return run<on_net, typename T::held_shape...>(std::array{detail::argument_view(batch)...});
     }
   }
 
@@ -50,14 +56,20 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
       throw error("flame::train_step: averaged() needs a moving average; set .ema in its options");
     return model_.with(engine_.averaged());
   }
-  // The gradient of one trained parameter, as the last step computed it, before clipping.
-  [[nodiscard]] std::span<const element> gradient(const std::string& path) const {
-    return engine_.gradient(path);
+  // The gradient of one trained parameter, as the last step computed it, before clipping: its values on the
+  // host, a tensor there on another backend.
+  [[nodiscard]] auto gradient(const std::string& path) const {
+    const auto values = engine_.gradient(path);
+    if constexpr (values.on_host)
+      return std::span<const element>(values.values());
+    else
+      return values;
   }
   // The norm of all gradients of the last step, before clipping.
   [[nodiscard]] double gradient_norm() const {
     double sum = 0;
-    for (element g : engine_.gradients()) sum += static_cast<double>(g) * static_cast<double>(g);
+    const auto all = to<host>(engine_.gradients());
+    for (element g : all.values()) sum += static_cast<double>(g) * static_cast<double>(g);
     return std::sqrt(sum);
   }
   // The program of the last step.

@@ -52,7 +52,10 @@ class context {
     static auto* all = new std::map<int, std::unique_ptr<context>>;
     const std::lock_guard hold(lock);
     std::unique_ptr<context>& c = (*all)[device];
-    if (!c) c = std::make_unique<context>(device);
+    if (!c) {
+      if (device_count() == 0) throw error("flame::cuda: there is no NVIDIA GPU here, or no driver for it");
+      c = std::make_unique<context>(device);
+    }
     return *c;
   }
   [[nodiscard]] static context& current() { return of(current_device()); }

@@ -76,6 +76,12 @@ FLAME_FUNCTION void clear(void* to, i64 bytes) {
   check(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream_now()), "flame::tensor",
         "cudaMemsetAsync");
 }
+FLAME_FUNCTION void copy_strided(void* to, const void* from, const strided_copy& how) {
+  cuda_kernels::axis_list<2> axes;
+  for (int i = 0; i < how.rank; ++i) axes.push(how.extents[i], how.from_strides[i], how.to_strides[i]);
+  const cuda_kernels::prepared_copy copy(axes, how.element);
+  copy.run(context::current().kernels(), from, to, stream_now());
+}
 
 // ---- Programs ----
 
@@ -99,13 +105,23 @@ inline std::string place_of(const program_step& s) {
   return " (in " + std::string(s.function->name.data, static_cast<std::size_t>(s.function->name.size)) + ")";
 }
 
-// What body() starts on the stream, as a graph.
-template <class F> cudaGraphExec_t capture(cudaStream_t stream, F&& body) {
+// What body(stream) starts on a stream, as a graph. The stream is its own: on one that threads share, the
+// work of others would be captured too.
+template <class F> cudaGraphExec_t capture(F&& body) {
+  struct own_stream {
+    cudaStream_t stream = nullptr;
+    own_stream() {
+      check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "flame::cuda",
+            "cudaStreamCreateWithFlags");
+    }
+    ~own_stream() { cudaStreamDestroy(stream); }
+  } const own;
+  const cudaStream_t stream = own.stream;
   cudaGraph_t captured = nullptr;
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "flame::cuda",
         "cudaStreamBeginCapture");
   try {
-    body();
+    body(stream);
   } catch (...) {
     cudaStreamEndCapture(stream, &captured);
     if (captured) cudaGraphDestroy(captured);
@@ -150,8 +166,8 @@ inline lowered_step lower_group(const program_step& s, const std::vector<int>& a
       cuda_kernels::prepared_kernel& k = group->kernels[i];
       k.set(tensors, workspace);
       void* arguments[] = {k.arguments.data()};
-      check(cudaLaunchKernel((*functions)[i], dim3(k.blocks), dim3(k.threads), arguments, k.shared_bytes,
-                             stream),
+      check(cudaLaunchKernel((*functions)[i], dim3(k.blocks, k.jobs), dim3(k.threads), arguments,
+                             k.shared_bytes, stream),
             k.name.c_str(), "cudaLaunchKernel");
     }
   };
@@ -337,7 +353,7 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals) {
   l.locate(program_, externals);
   // The first run loads what is loaded lazily; a program of few steps is as fast without a graph.
   if (++l.runs < 2 || program_.steps.size() < 3) return l.run_steps(program_, stream);
-  l.graph = lowering::capture(stream, [&] { l.run_steps(program_, stream); });
+  l.graph = lowering::capture([&](cudaStream_t own) { l.run_steps(program_, own); });
   check(cudaGraphLaunch(l.graph, stream), "flame::cuda", "cudaGraphLaunch");
 }
 
@@ -354,8 +370,8 @@ FLAME_FUNCTION std::vector<double> executable::time(const std::vector<void*>& ex
   check(cudaEventCreate(&end), "flame::cuda", "cudaEventCreate");
   std::vector<double> milliseconds;
   for (int i = 0; i < program_.steps.size(); ++i) {
-    const cudaGraphExec_t graph = lowering::capture(stream, [&] {
-      for (int k = 0; k < repetitions; ++k) l.run_step(program_, i, stream);
+    const cudaGraphExec_t graph = lowering::capture([&](cudaStream_t own) {
+      for (int k = 0; k < repetitions; ++k) l.run_step(program_, i, own);
     });
     check(cudaGraphLaunch(graph, stream), "flame::cuda", "cudaGraphLaunch");
     check(cudaEventRecord(begin, stream), "flame::cuda", "cudaEventRecord");

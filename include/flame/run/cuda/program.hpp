@@ -1,0 +1,96 @@
+// Programs on a GPU for code that is the same for all backends: numbers of the host's go with each run, and
+// nothing waits.
+#pragma once
+#include <flame/run/cuda/kernel/numbers.hpp>
+#include <flame/run/cuda/lower.hpp>
+#include <flame/run/executable_interface.hpp>
+
+#include <cstring>
+
+namespace flame {
+
+FLAME_FUNCTION int cuda::device_count() { return cuda_code::device_count(); }
+FLAME_FUNCTION int cuda::device() { return cuda_code::current_device(); }
+FLAME_FUNCTION void cuda::set_device(int device) { cuda_code::set_device(device); }
+FLAME_FUNCTION void* cuda::stream() { return cuda_code::current_stream(); }
+FLAME_FUNCTION void cuda::set_stream(void* stream) { cuda_code::set_stream(stream); }
+FLAME_FUNCTION void cuda::synchronize() { cuda_code::synchronize(); }
+
+namespace cuda_code {
+
+// A block of device memory holds the program's numbers, so that a captured graph reads what they are at each
+// run. A kernel whose arguments they are writes them there, where they are others than at the run before:
+// neither it nor the host waits, and no memory of the host's has to live on.
+class program_on_device final : public flame::executable {
+ public:
+  program_on_device(program p, const std::vector<int>& numbers)
+      : context_(context::current()), run_(static_cast<program&&>(p)) {
+    i64 bytes = 0;
+    for (int b : numbers) {
+      const i64 own = run_.plan().buffers[b].bytes;
+      numbers_.push_back({b, bytes, own});
+      bytes += (own + 15) / 16 * 16;
+    }
+    if (bytes == 0) return;
+    now_.resize(static_cast<std::size_t>(bytes / 8), 0);
+    block_ = allocate(bytes);
+  }
+
+  [[nodiscard]] const program& plan() const override { return run_.plan(); }
+  void run(const std::vector<void*>& externals) override {
+    if (numbers_.empty()) return run_.run(externals);
+    const cudaStream_t stream = stream_now();
+    bool other = stream != put_on_;
+    externals_ = externals;
+    for (const number& n : numbers_) {
+      void*& at = externals_[static_cast<std::size_t>(n.buffer)];
+      void* kept = reinterpret_cast<std::byte*>(now_.data()) + n.offset;
+      if (std::memcmp(kept, at, static_cast<std::size_t>(n.bytes)) != 0)
+        std::memcpy(kept, at, static_cast<std::size_t>(n.bytes)), other = true;
+      at = block_.get() + n.offset;
+    }
+    if (other) put(stream);
+    run_.run(externals_);
+  }
+
+ private:
+  struct number {
+    int buffer;
+    i64 offset, bytes;
+  };
+
+  void put(cudaStream_t stream) {
+    put_on_ = nullptr;  // not yet, should the launch fail
+    constexpr std::size_t room = kernel::number_block::room;
+    static const std::string name = cuda_kernels::kernel_name("put_numbers", {0});
+    for (std::size_t first = 0; first < now_.size(); first += room) {
+      kernel::number_block words{};
+      const std::size_t count = std::min(room, now_.size() - first);
+      std::copy_n(now_.data() + first, count, words.words);
+      cuda_kernels::launch_each(context_.kernels(), name, static_cast<i64>(count), stream, words,
+                                static_cast<i64>(count), static_cast<void*>(block_.get() + 8 * first));
+    }
+    put_on_ = stream;
+  }
+
+  context& context_;
+  cuda_code::executable run_;
+  std::vector<number> numbers_;
+  std::vector<u64> now_;  // what the block holds after all that the stream was given
+  std::shared_ptr<std::byte> block_;
+  cudaStream_t put_on_ = nullptr;
+  std::vector<void*> externals_;
+};
+
+FLAME_FUNCTION const backend_functions& functions() {
+  static const backend_functions all = {
+      [](program p, const std::vector<int>& numbers) -> std::unique_ptr<flame::executable> {
+        return std::make_unique<program_on_device>(static_cast<program&&>(p), numbers);
+      },
+      [] { return current_device(); }};
+  return all;
+}
+
+}  // namespace cuda_code
+
+}  // namespace flame
