@@ -57,6 +57,7 @@ template <class Model, class Fn, bool Training = false> class model_function {
     constexpr const function_info* f = &frozen<traced<T...>>::info;
     static_assert(f->state_count == 0,
                   "flame::forward<true>(model, fn): states are renewed by train_step alone");
+    detail::require_operations<backend, *f>();
     static_assert(
         (detail::lies_on<T, backend> && ...),
         "flame::forward(model, fn): an argument lies on another backend than the model; move it with "

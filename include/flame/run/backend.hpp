@@ -55,7 +55,7 @@ template <class Backend> [[nodiscard]] constexpr lacked_operation find_lacked(co
 }
 
 template <class Backend, op Code, dtype Element> struct lacks {
-  static_assert(Code == op::leaf, "flame::compile<Backend>(e): the backend lacks an operation of e");
+  static_assert(Code == op::leaf, "flame: the backend lacks an operation of what is compiled for it");
 };
 
 // Refuses a function of which a backend lacks an operation.

@@ -104,7 +104,9 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
         f->outputs[0].rank == 0 && is_floating(f->outputs[0].element),
         "flame::train_step(model, loss, ...): the loss must give a scalar of floating type (first)");
     constexpr mask in = detail::select_parameters<f, Select>();
+    detail::require_operations<backend, *gradient_of<f, in>>();
     using updates = detail::updates_of<Optimizer, element>;
+    detail::require_operations<backend, *updates::template value<false>>();
     const detail::step_functions functions{
         f, gradient_of<f, in>, in,
         options_.ema > 0 ? updates::template value<true> : updates::template value<false>, updates::clip};
