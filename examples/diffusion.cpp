@@ -30,54 +30,107 @@ struct euler {
 
 inline constexpr struct patch_input : input<f32, batch, token, patch_pixel> {} patch_input;
 using patches = tensor<f32, batch, token, patch_pixel>;
-using scalar = tensor<f32>;
+
+// What is learned: the velocity from noise to the image, for its class or, so that guidance can be learned, for none.
+inline constexpr auto loss_of = [](auto m, auto image, auto label, auto key) {
+  auto data = to_patches(image);
+  auto noise = normal_like<2>(data, key);
+  auto t = logit_normal_times<3>(key, 0, 1, batch);
+  auto classes = where(uniform<f32, 4>(key, batch) < 0.1, no_digit, label);
+  return mse(m(flow_sample(data, noise, t), t, classes), flow_target(data, noise));
+};
+inline constexpr auto read_drawn = [](auto m, auto x) {
+  return argmax(m((x * 0.5 + 0.5 - mean_ink) / ink_deviation), digit);
+};
 
 // Images of the given classes, pixels in -1 .. 1.
 template <class Model>
-images draw(const Model& model, const labels& classes, const arguments& a, u64 seed) {
+auto draw(const Model& model, const std::vector<i32>& wanted, const arguments& a, u64 seed) {
+  using backend = typename Model::backend;
+  using scalar = basic_tensor<backend, f32>;
+  const i64 count = static_cast<i64>(wanted.size());
+  const labels_on<backend> classes({count}, wanted);
   auto step = forward(model, euler{});
-  auto picture = compile<host>(to_image(patch_input), patch_input);
-  patches x(std::vector<i64>{classes.extent(0), 49, 16});
-  initialise(x.values(), {initial::kind::normal, 1}, key(fold(seed, 0x5A)));
-  scalar t(std::vector<i64>{}), dt(std::vector<i64>{}), guidance(std::vector<i64>{});
-  *dt.data() = 1.0f / static_cast<float>(a.sample_steps), *guidance.data() = static_cast<float>(a.guidance);
-  for (int i = 0; i < a.sample_steps; ++i) {
-    *t.data() = static_cast<float>(i) / static_cast<float>(a.sample_steps);
-    x = step(x, t, dt, classes, guidance);
-  }
+  auto picture = compile<backend>(to_image(patch_input), patch_input);
+  patches noise(std::vector<i64>{count, 49, 16});
+  initialise(noise.values(), {initial::kind::normal, 1}, key(fold(seed, 0x5A)));
+  auto x = to<backend>(noise);
+  scalar t(0.0f), dt(1.0f / static_cast<float>(a.sample_steps)), guidance(a.guidance);
+  for (int i = 0; i < a.sample_steps; ++i)
+    x = step(x, t.fill(static_cast<float>(i) / static_cast<float>(a.sample_steps)), dt, classes, guidance);
   return picture(x);
 }
 
 // A sheet with a row for each of several drawings of the ten digits.
 template <class Model>
 void draw_sheet(const Model& model, const arguments& a, i64 rows) {
-  labels classes(std::vector<i64>{10 * rows});
-  for (i64 i = 0; i < 10 * rows; ++i) classes.data()[i] = static_cast<i32>(i % 10);
-  images drawn = draw(model, classes, a, a.seed + 1);
+  std::vector<i32> classes;
+  for (i64 i = 0; i < 10 * rows; ++i) classes.push_back(static_cast<i32>(i % 10));
   std::vector<float> grey01;
-  for (float v : drawn.values()) grey01.push_back(std::clamp(v * 0.5f + 0.5f, 0.0f, 1.0f));
+  for (float v : draw(model, classes, a, a.seed + 1).to_vector()) grey01.push_back(std::clamp(v * 0.5f + 0.5f, 0.0f, 1.0f));
   write_png_grid(a.picture, grey01, 28, 28, 1, 10);
   show(grey01.data(), 10);
 }
 
 template <class Model>
 void judge(const Model& model, const arguments& a) {
-  auto reader = init<cnn, host>(key(0), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128);
+  auto reader = init<cnn, typename Model::backend>(key(0), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128);
   load(a.judge, reader);
-  auto read = forward(reader, [](auto m, auto x) { return argmax(m((x * 0.5 + 0.5 - mean_ink) / ink_deviation), digit); });
+  auto read = forward(reader, read_drawn);
   i64 right = 0, done = 0;
   progress bar("drawing", a.samples);
   while (done < a.samples) {
     i64 n = std::min<i64>(100, a.samples - done);
-    labels classes(std::vector<i64>{n});
-    for (i64 i = 0; i < n; ++i) classes.data()[i] = static_cast<i32>((done + i) % 10);
-    auto answer = read(draw(model, classes, a, a.seed + 2 + static_cast<u64>(done)));
-    for (i64 i = 0; i < n; ++i) right += answer.data()[i] == classes.data()[i];
+    std::vector<i32> classes;
+    for (i64 i = 0; i < n; ++i) classes.push_back(static_cast<i32>((done + i) % 10));
+    const auto answers = read(draw(model, classes, a, a.seed + 2 + static_cast<u64>(done))).to_vector();
+    for (std::size_t i = 0; i < classes.size(); ++i) right += answers[i] == classes[i];
     done += n;
     bar(done, "");
   }
   std::printf("read as asked: %lld of %lld (%.1f %%)\n", right, a.samples,
               100 * static_cast<double>(right) / static_cast<double>(a.samples));
+}
+
+template <class Backend>
+void run(const arguments& a) {
+  auto model = init<transformer, Backend>(key(a.seed), channel == a.channels, heads_dim == a.channels,
+                                               feature == 4 * a.channels, time_feature == a.channels,
+                                               six == 6 * a.channels, two == 2 * a.channels,
+                                               instances_of("blocks", a.depth));
+  std::printf("diffusion transformer: %lld parameters\n", model.parameter_count());
+  if (!a.load.empty()) load(a.load, model);
+  auto step = train_step(model, loss_of, adamw{.lr = a.lr, .weight_decay = 0}, {.seed = a.seed, .ema = a.ema});
+
+  if (a.steps > 0) {
+    mnist_data data = load_digits(a.data, a.seed);
+    if (a.limit > 0 && a.limit < data.train.size()) {
+      data.train.labels.resize(static_cast<std::size_t>(a.limit));
+      data.train.images.resize(static_cast<std::size_t>(a.limit * 784));
+    }
+    digit_batches batches(data.train, a.batch, a.seed);
+    cosine_schedule rate{.peak = a.lr, .total = a.steps, .warmup = std::min<i64>(100, a.steps / 20)};
+    std::vector<float> pixels(static_cast<std::size_t>(a.batch * 784));
+    std::vector<i32> classes(static_cast<std::size_t>(a.batch));
+    images_on<Backend> image(std::vector<i64>{a.batch, 28, 28, 1});
+    labels_on<Backend> label(std::vector<i64>{a.batch});
+    progress bar("training", a.steps);
+    double smooth = 0;
+    for (i64 i = 1; i <= a.steps; ++i) {
+      batches.next(pixels.data(), classes.data(), -1, 1);
+      step.optimizer().lr = rate(i);
+      double loss = step(image.copy_from(pixels), label.copy_from(classes)).item();
+      smooth = i == 1 ? loss : 0.98 * smooth + 0.02 * loss;
+      char text[64];
+      std::snprintf(text, sizeof text, "loss %.4f", smooth);
+      bar(i, text);
+      if (i % a.every == 0 || i == a.steps) draw_sheet(step.averaged(), a, i == a.steps ? 10 : 2);
+    }
+    std::printf("picture: %s\n", a.picture.c_str());
+  }
+  auto trained = a.steps > 0 && a.ema > 0 ? step.averaged() : model;
+  if (!a.save.empty()) save(a.save, trained);
+  if (!a.judge.empty()) judge(trained, a);
 }
 
 int main(int argc, char** argv) try {
@@ -103,53 +156,9 @@ int main(int argc, char** argv) try {
   app.add_option("--load", a.load, "begin with these weights")->check(CLI::ExistingFile);
   app.add_option("--judge", a.judge, "weights of mnist's cnn, which reads the samples")->check(CLI::ExistingFile);
   CLI11_PARSE(app, argc, argv);
-  if (a.device == "cuda") throw error("--device cuda: this build has no CUDA backend");
   if (a.channels % 24) throw error("--channels: " + std::to_string(a.channels) + " is not a multiple of 24");
 
-  auto model = init<transformer, host>(key(a.seed), channel == a.channels, heads_dim == a.channels,
-                                               feature == 4 * a.channels, time_feature == a.channels,
-                                               six == 6 * a.channels, two == 2 * a.channels,
-                                               instances_of("blocks", a.depth));
-  std::printf("diffusion transformer: %lld parameters\n", model.parameter_count());
-  if (!a.load.empty()) load(a.load, model);
-  auto step = train_step(
-      model,
-      [](auto m, auto image, auto label, auto key) {
-        auto data = to_patches(image);
-        auto noise = normal_like<2>(data, key);
-        auto t = logit_normal_times<3>(key, 0, 1, batch);
-        auto classes = where(uniform<f32, 4>(key, batch) < 0.1, no_digit, label);  // none, so that guidance can be learned
-        return mse(m(flow_sample(data, noise, t), t, classes), flow_target(data, noise));
-      },
-      adamw{.lr = a.lr, .weight_decay = 0}, {.seed = a.seed, .ema = a.ema});
-
-  if (a.steps > 0) {
-    mnist_data data = load_digits(a.data, a.seed);
-    if (a.limit > 0 && a.limit < data.train.size()) {
-      data.train.labels.resize(static_cast<std::size_t>(a.limit));
-      data.train.images.resize(static_cast<std::size_t>(a.limit * 784));
-    }
-    digit_batches batches(data.train, a.batch, a.seed);
-    cosine_schedule rate{.peak = a.lr, .total = a.steps, .warmup = std::min<i64>(100, a.steps / 20)};
-    images image(std::vector<i64>{a.batch, 28, 28, 1});
-    labels label(std::vector<i64>{a.batch});
-    progress bar("training", a.steps);
-    double smooth = 0;
-    for (i64 i = 1; i <= a.steps; ++i) {
-      batches.next(image.data(), label.data(), -1, 1);
-      step.optimizer().lr = rate(i);
-      double loss = step(image, label).item();
-      smooth = i == 1 ? loss : 0.98 * smooth + 0.02 * loss;
-      char text[64];
-      std::snprintf(text, sizeof text, "loss %.4f", smooth);
-      bar(i, text);
-      if (i % a.every == 0 || i == a.steps) draw_sheet(step.averaged(), a, i == a.steps ? 10 : 2);
-    }
-    std::printf("picture: %s\n", a.picture.c_str());
-  }
-  auto trained = a.steps > 0 && a.ema > 0 ? step.averaged() : model;
-  if (!a.save.empty()) save(a.save, trained);
-  if (!a.judge.empty()) judge(trained, a);
+  on_device(a.device, [&]<class Backend>(Backend) { run<Backend>(a); });
 } catch (const std::exception& e) {
   std::fprintf(stderr, "diffusion: %s\n", e.what());
   return 1;

@@ -1,4 +1,5 @@
-// What the programs about digits share: their axes, their two classifiers, their data, a progress bar.
+// What the programs about digits share: their axes, their two classifiers, their data, the device they run on, a progress
+// bar.
 #pragma once
 #include <flame/data/batches.hpp>
 #include <flame/data/digits.hpp>
@@ -35,8 +36,25 @@ inline constexpr double mean_ink = 0.1307, ink_deviation = 0.3081;
 inline constexpr float background = static_cast<float>(-mean_ink / ink_deviation);
 inline constexpr float ink = static_cast<float>((1 - mean_ink) / ink_deviation);
 
-using images = tensor<f32, batch, height, width, grey>;
-using labels = tensor<i32, batch>;
+template <class Backend>
+using images_on = basic_tensor<Backend, f32, tag_of<batch>, tag_of<height>, tag_of<width>, tag_of<grey>>;
+template <class Backend>
+using labels_on = basic_tensor<Backend, i32, tag_of<batch>>;
+using images = images_on<host>;
+using labels = labels_on<host>;
+
+// f(host()) or f(cuda()), as --device says. What f instantiates twice is cheap to compile as long as its functions of
+// models are not lambdas of its own: those are new functions, and traced anew, on every backend.
+template <class F>
+void on_device(const std::string& device, F&& f) {
+  if (device == "host") return f(host());
+#if defined(FLAME_CUDA)
+  if (cuda::device_count() == 0) throw error("--device cuda: this machine has no NVIDIA GPU, or no driver for it");
+  f(cuda());
+#else
+  throw error("--device cuda: this build has no CUDA backend");
+#endif
+}
 
 template <class Place>
 struct mlp {
@@ -118,19 +136,23 @@ inline mnist_data load_digits(const std::string& folder, u64 seed) {
   return {make_digits(60000, seed), make_digits(10000, seed + 1)};
 }
 
+inline constexpr auto read_digit = [](auto m, auto x) { return argmax(m(x), digit); };
+
 // The share of images that the classifier reads as labelled.
 template <class Model>
 double accuracy(const Model& model, const digits_data& data) {
-  auto read = forward(model, [](auto m, auto x) { return argmax(m(x), digit); });
+  auto read = forward(model, read_digit);
   constexpr i64 chunk = 500;
   i64 right = 0;
+  std::vector<float> pixels;
   for (i64 first = 0; first < data.size(); first += chunk) {
     i64 n = std::min(chunk, data.size() - first);
-    images x(std::vector<i64>{n, 28, 28, 1});
+    pixels.clear();
     for (i64 i = 0; i < n * 784; ++i)
-      x.data()[i] = background + (ink - background) * static_cast<float>(data.images[static_cast<std::size_t>(first * 784 + i)]) / 255.0f;
-    auto answer = read(x);
-    for (i64 i = 0; i < n; ++i) right += answer.data()[i] == data.labels[static_cast<std::size_t>(first + i)];
+      pixels.push_back(background + (ink - background) * static_cast<float>(data.images[static_cast<std::size_t>(first * 784 + i)]) / 255.0f);
+    auto answers = read(images_on<typename Model::backend>({n, 28, 28, 1}, pixels)).to_vector();
+    for (i64 i = 0; i < n; ++i)
+      right += answers[static_cast<std::size_t>(i)] == data.labels[static_cast<std::size_t>(first + i)];
   }
   return static_cast<double>(right) / static_cast<double>(data.size());
 }

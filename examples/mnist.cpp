@@ -14,6 +14,8 @@ struct arguments {
   u64 seed = 0;
 };
 
+inline constexpr auto loss_of = [](auto m, auto x, auto label) { return cross_entropy(m(x), label); };
+
 template <class Model>
 void run(Model model, const arguments& a) {
   std::printf("%s: %lld parameters\n", a.model.c_str(), model.parameter_count());
@@ -24,17 +26,19 @@ void run(Model model, const arguments& a) {
   }
   if (!a.load.empty()) load(a.load, model);
 
-  auto step = train_step(model, [](auto m, auto x, auto label) { return cross_entropy(m(x), label); }, adam{.lr = a.lr});
+  auto step = train_step(model, loss_of, adam{.lr = a.lr});
   digit_batches batches(data.train, a.batch, a.seed);
   i64 steps = a.epochs * batches.batches_per_epoch();
   cosine_schedule rate{.peak = a.lr, .total = steps, .warmup = std::min<i64>(100, steps / 10)};
-  images x(std::vector<i64>{a.batch, 28, 28, 1});
-  labels y(std::vector<i64>{a.batch});
+  std::vector<float> pixels(static_cast<std::size_t>(a.batch * 784));
+  std::vector<i32> classes(static_cast<std::size_t>(a.batch));
+  images_on<typename Model::backend> x(std::vector<i64>{a.batch, 28, 28, 1});
+  labels_on<typename Model::backend> y(std::vector<i64>{a.batch});
   progress bar("training", steps);
   for (i64 i = 1; i <= steps; ++i) {
-    batches.next(x.data(), y.data(), background, ink);
+    batches.next(pixels.data(), classes.data(), background, ink);
     step.optimizer().lr = rate(i);
-    float loss = step(x, y).item();
+    float loss = step(x.copy_from(pixels), y.copy_from(classes)).item();
     char text[64];
     std::snprintf(text, sizeof text, "epoch %lld  loss %.4f", (i - 1) / batches.batches_per_epoch() + 1, double(loss));
     bar(i, text);
@@ -61,11 +65,12 @@ int main(int argc, char** argv) try {
   app.add_option("--save", a.save, "write the weights here (.safetensors)");
   app.add_option("--load", a.load, "begin with these weights")->check(CLI::ExistingFile);
   CLI11_PARSE(app, argc, argv);
-  if (a.device == "cuda") throw error("--device cuda: this build has no CUDA backend");
-  if (a.model == "mlp")
-    run(init<mlp, host>(key(a.seed), hidden == 256), a);
-  else
-    run(init<cnn, host>(key(a.seed), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128), a);
+  on_device(a.device, [&]<class Backend>(Backend) {
+    if (a.model == "mlp")
+      run(init<mlp, Backend>(key(a.seed), hidden == 256), a);
+    else
+      run(init<cnn, Backend>(key(a.seed), narrow == 16, wide == 32, flat == 7 * 7 * 32, hidden == 128), a);
+  });
 } catch (const std::exception& e) {
   std::fprintf(stderr, "mnist: %s\n", e.what());
   return 1;
