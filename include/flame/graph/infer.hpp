@@ -376,6 +376,8 @@ struct axis_map {
   }
 };
 
+// That a repeat's carried values keep their type is not asked here, where every call is inferred anew: `repeat` refuses it
+// in the user's words, derivatives give a carried output the type of its operand, and check_graph holds both to it.
 constexpr fault call(const operation& o, axis_map& map) {
   const function_info& f = *o.function;
   const call_view info{o.data.items};

@@ -30,6 +30,7 @@ const auto o = leaf<f64, row, part>("o");
 const auto h = leaf<f64, row, three, col>("h");
 const auto v = leaf<f64, col>("v");
 const auto u = leaf<f64, row>("u");
+const auto q = leaf<f64, part>("q");
 const auto s = leaf<f64>("s");
 const auto i = leaf<i32, row, col>("i", {-9, 9});
 const auto on = leaf<bool, row, part>("on");
@@ -61,6 +62,12 @@ LAW(slice_step, (slice<1, -1, 2>(o, part, rest)), .linear = true, .empty = false
 LAW(slice_counted_step, (slice<0, 2, 3>(o, part, rest)), .linear = true, .empty = false)
 LAW(slice_chain, (exp(slice<1, 3>(o * o, part, cut))), .empty = false)
 LAW(slice_boolean, (slice<1, 3>(on, part, cut)), .empty = false)
+LAW(select_last_axis, (select<4>(o, part)), .linear = true, .empty = false)
+LAW(select_first_axis, (select<2>(permute(o, part, row), part)), .linear = true, .empty = false)
+LAW(select_middle_axis, (select<1>(h, three)), .linear = true)
+LAW(select_only_axis, (select<3>(q, part)), .linear = true, .empty = false)
+LAW(select_chain, (exp(select<0>(h, three)) * select<2>(tanh(h), three)))
+LAW(select_boolean, (select<3>(on, part)), .empty = false)
 LAW(pad, (pad<1, 2>(x, col, renamed)), .linear = true)
 LAW(pad_first, (pad<2, 0>(x, row, renamed)), .linear = true)
 LAW(pad_value, (pad<1, 1, 3>(x, col, renamed)))
