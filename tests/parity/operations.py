@@ -4,6 +4,8 @@
 Images are NHWC and convolution weights OIHW, whatever PyTorch wants inside.
 """
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 
@@ -347,6 +349,28 @@ def conventions(c):
           kernel=[2, 2], stride=[2, 2], padding=[0, 0])
     for name, shape in {"sum": (0, 3), "mean": (0, 3), "prod": (0, 3)}.items():
         c.add(f"{name}.empty", lambda x, n=name: getattr(x, n)(0), {"x": torch.zeros(shape)}, ones=True, axes=[0])
+    c.add("logsumexp.empty", lambda x: torch.logsumexp(x, (1,)), {"x": torch.zeros(2, 0)}, ones=True, axes=[1])
+    c.add("cross_entropy.empty", lambda x, label: F.cross_entropy(x, label.long()),
+          {"x": torch.zeros(0, 5), "label": torch.zeros(0, dtype=torch.int32)}, ones=True, reduction="mean")
+    c.add("mse.empty", F.mse_loss, {"a": torch.zeros(0, 4), "b": torch.zeros(0, 4)}, ones=True, reduction="mean")
+    # over all axes: a case of its own, because a total is another kernel than a row
+    some, none, nans = torch.tensor([1.0, -2.0, 4.0]), torch.zeros(0), torch.tensor([1.0, NAN, 5.0, NAN, 2.0])
+    for name in ("sum", "mean", "prod"):
+        c.add(f"{name}.total", lambda x, n=name: getattr(x, n)(), {"x": some}, ones=True, axes=[0])
+        c.add(f"{name}.total_empty", lambda x, n=name: getattr(x, n)(), {"x": none}, ones=True, axes=[0])
+    for name in ("sum", "mean", "amax", "amin"):
+        c.add(f"{name.replace('am', 'm')}.total_nan", lambda x, n=name: getattr(x, n)(), {"x": nans}, ones=True, axes=[0])
+    c.add("argmax.total_nan", lambda x: x.argmax().int(), {"x": nans}, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no degree of freedom
+        for name, x in {"one": torch.ones(3, 1), "empty": torch.zeros(2, 0), "total_one": torch.ones(1),
+                        "total_empty": none}.items():
+            for correction in (0, 1):
+                c.add(f"var.{name}_correction_{correction}", lambda x, k=correction: x.var(-1, correction=k), {"x": x},
+                      ones=True, axes=[x.dim() - 1], correction=correction)
+    image = torch.tensor([[1.0, NAN, NAN, NAN], [NAN, 1.0, 2.0, NAN], [5.0, NAN, -INF, 1.0], [0.0, 7.0, NAN, 2.0]])
+    c.add("max_pool2d.ties_nan", lambda x: nhwc(F.max_pool2d(nchw(x), 2)), {"x": image.reshape(1, 4, 4, 1)}, ones=True,
+          kernel=[2, 2], stride=[2, 2], padding=[0, 0])
 
 
 def all_cases(seed=20):

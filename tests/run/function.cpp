@@ -175,7 +175,7 @@ TEST_CASE("Empty batches work") {
   auto rows = compile<backend>(sum(x, batch), x);
   CHECK(all_equal(rows(none), zeros<f32>(feature == 3)));
   auto average = compile<backend>(mean(x), x);
-  CHECK(average(none).item() == 0);  // a sum of nothing; NumPy says NaN
+  CHECK(std::isnan(average(none).item()));
 }
 
 TEST_CASE("NaN and infinity propagate") {

@@ -68,7 +68,7 @@ template <class E> void check(pooling p, unsigned seed) {
   each_window(p, [&](const std::vector<std::size_t>& window, std::size_t at) {
     std::size_t best = window[0];
     for (std::size_t i : window) {
-      if (!std::isnan(wide(x[best])) && (std::isnan(wide(x[i])) || wide(x[i]) > wide(x[best]))) best = i;
+      if (std::isnan(wide(x[i])) || wide(x[i]) > wide(x[best])) best = i;
       of_mean[at] += wide(u[i]) / cells;
       of_mean_put[i] += wide(dy[at]) / cells;
     }
@@ -121,7 +121,7 @@ TEST_CASE("two by two, every pixel once or one row left over") {
     }
 }
 
-TEST_CASE("the first of equal maxima, and NaN before all") {
+TEST_CASE("the first of equal maxima, NaN before all, and of these the last") {
   pooling p = halves(1, 2, 1);
   float x[4] = {1, 3, 3, 2}, u[4] = {10, 20, 30, 40}, y, dy = 5, dx[4];
   host_kernels::pool_take(p, x, u, &y);
@@ -131,6 +131,11 @@ TEST_CASE("the first of equal maxima, and NaN before all") {
   x[3] = std::nanf("");
   host_kernels::pool_take(p, x, u, &y);
   CHECK(y == 40);
+  x[1] = std::nanf("");
+  host_kernels::pool_take(p, x, u, &y);
+  CHECK(y == 40);
+  host_kernels::pool_put(p, x, &dy, dx);
+  CHECK((dx[0] == 0 && dx[1] == 0 && dx[2] == 0 && dx[3] == 5));
 }
 
 TEST_CASE("no images, no channels") {

@@ -63,7 +63,7 @@ GRADIENT(prod(x, col), x,
                where(zeros_of_x == 1_c && x == 0_c, prod(others, col), 0_c)));
 
 // Variance: 2 (x - mean) / (n - 1), less its mean.
-constexpr auto spread_of_x = 2_c * ((x - mean(x, col)) * (1_c / (extent<f32>(col, x) - 1_c)));
+constexpr auto spread_of_x = 2_c * ((x - mean(x, col)) * (1_c / maximum(extent<f32>(col, x) - 1_c, 0_c)));
 GRADIENT(var(x, col), x, spread_of_x - mean(spread_of_x, col));
 
 // Softmax s, summed with y: s (y - sum s y), each of them over the same sum of exponentials.

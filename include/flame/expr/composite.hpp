@@ -6,6 +6,13 @@ namespace flame {
 
 namespace detail {
 
+// How many elements these axes have is known now, and they are more than Least.
+template <class Axes, int Least = 0>
+inline constexpr bool counted = false;
+template <class... Axes, int Least>
+inline constexpr bool counted<on_axes<Axes...>, Least> = ((Axes::extent != dynamic) && ...) &&
+                                                        (1.0 * ... * Axes::extent) > Least;
+
 template <class Element, class Like, class... Axes>
 constexpr auto count(const Like& like, on_axes<Axes...>) {
   if constexpr (((Axes::extent != dynamic) && ...))
@@ -16,20 +23,26 @@ constexpr auto count(const Like& like, on_axes<Axes...>) {
 
 }  // namespace detail
 
-// mean(x) = sum(x) / count; over all axes sum(x / count), which ends in one reduction.
+// mean(x) = sum(x) / count; over all axes sum(x / count), so that the sum of many numbers of 16 bits does not overflow.
+// Of nothing NaN, as in PyTorch: where the count is known at run time alone, the second form adds 0 / count.
 template <operand_type A, axis... Axes>
 constexpr auto mean(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::mean(x, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
-    auto n = detail::count<element_of<shape_of<A>>>(x, typename detail::reduced<A, Axes...>::type{});
-    if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank)
-      return sum(x / n, axes...);
-    else
+    using E = element_of<shape_of<A>>;
+    auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
+    if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank) {
+      if constexpr (detail::counted<typename detail::reduced<A, Axes...>::type>)
+        return sum(x / n, axes...);
+      else
+        return sum(x / n, axes...) + structural_of<E, 0>{} / n;
+    } else
       return sum(x, axes...) / n;
   }
 }
 
-// var(x) = sum((x - mean x)^2) / (count - Correction); 1 as in PyTorch, 0 for norms.
+// var(x) = sum((x - mean x)^2) / max(count - Correction, 0); 1 as in PyTorch, 0 for norms. Of no more than Correction
+// elements NaN, as in PyTorch.
 template <int Correction = 1, operand_type A, axis... Axes>
 constexpr auto var(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::var(x, axes...)", shape_of<A>, Axes);
@@ -39,8 +52,11 @@ constexpr auto var(const A& x, const Axes&... axes) {
     auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
     if constexpr (Correction == 0)
       return sum(centred * centred, axes...) / n;
-    else
+    else if constexpr (detail::counted<typename detail::reduced<A, Axes...>::type, Correction>)
       return sum(centred * centred, axes...) / (n - structural_of<E, bits_of(static_cast<double>(Correction))>{});
+    else
+      return sum(centred * centred, axes...) /
+             maximum(n - structural_of<E, bits_of(static_cast<double>(Correction))>{}, structural_of<E, 0>{});
   }
 }
 

@@ -82,7 +82,8 @@ constexpr auto conv2d(const X& x, const W& w) {
   }
 }
 
-// max_pool<pool_options{.kernel = 2}>(x): the maximum of each window; the derivative goes to its first maximum, as in PyTorch.
+// max_pool<pool_options{.kernel = 2}>(x): the maximum of each window; the derivative goes to its first maximum. NaN is
+// the largest, of several the last takes the derivative; all as in PyTorch.
 template <pool_options O = pool_options{}, operand_type X>
 constexpr auto max_pool(const X& x) {
   constexpr bool ranks = shape_of<X>::rank >= 3, windows = detail::fits_windows<O>;

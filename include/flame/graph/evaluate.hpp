@@ -218,7 +218,7 @@ struct evaluator {
       if (window.empty()) refuse(n, "a window lies in the padding alone");
       i64 best = window[0];
       for (i64 i : window)
-        if (beats(a[i], a[best])) best = i;
+        if (std::isnan(a[i]) || a[i] > a[best]) best = i;
       return best;
     };
     double cells = static_cast<double>(data[0] * data[1]);

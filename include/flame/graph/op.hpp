@@ -53,8 +53,8 @@ enum class op : u8 {
   conv_data,    // (dy, w) gradient of x
   conv_weight,  // (x, dy) gradient of w
   // Pooling of [..., height, width, channel]. axes: xh, xw, out h, out w. data: kernel h, w, stride h, w, padding h, w
-  pool_take,     // (x, u) u where the first maximum of x stands in each window
-  pool_put,      // (x, dy) its transpose: dy summed onto where the first maximum of x stands
+  pool_take,     // (x, u) u where the first maximum, or the last NaN, of x stands in each window
+  pool_put,      // (x, dy) its transpose: dy summed onto where that stands
   pool_mean,     // (x) mean over each window, zeros of the padding counted
   pool_mean_put, // (dy) its transpose
   // Indexing.

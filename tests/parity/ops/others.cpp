@@ -246,7 +246,7 @@ struct maker {
     auto typed = [&]<pool_options O>(std::integral_constant<int, O.kernel>) {
       give(largest ? max_pool<O>(x).n : mean_pool<O>(x).n);
     };
-    if (tag == "plain" || tag == "remainder" || tag == "ties")
+    if (tag == "plain" || tag == "remainder" || tag == "ties" || tag == "ties_nan")
       return typed.operator()<pool_options{}>(std::integral_constant<int, 2>{});
     if (tag == "overlap")
       return typed.operator()<pool_options{.kernel = 3, .stride = 1}>(std::integral_constant<int, 3>{});

@@ -33,8 +33,9 @@ struct pool_window {
   }
 };
 
-// Lanes where a later candidate beats the best so far: NaN is the largest, the first of equals stays.
-template <class V> FLAME_INLINE auto beats(V later, V best) { return (best == best) & ~(later <= best); }
+// Lanes where a later candidate beats the best so far: NaN is the largest, the first of equals stays, but of
+// several NaN the last is taken, as in PyTorch.
+template <class V> FLAME_INLINE auto beats(V later, V best) { return (later > best) | (later != later); }
 
 // The loops below work on the channels [first, past) of one image, in vectors; the memory of others is not
 // touched.

@@ -53,8 +53,8 @@ FLAME_DEVICE i64 small_offset(const pooling& p, const pool_place& at, i64 row, i
   return ((at.image * p.out_height + row) * p.out_width + column) * p.channels + at.channel;
 }
 
-// A later candidate replaces the best so far: NaN is the largest, the first of equals stays.
-template <class T> FLAME_DEVICE bool beats(T later, T best) { return best == best && !(later <= best); }
+// A later candidate replaces the best so far: NaN is the largest, the first of equals stays, of several NaN the last.
+template <class T> FLAME_DEVICE bool beats(T later, T best) { return later > best || later != later; }
 
 // The window's maxima, as the pixels' numbers in it, row by row.
 template <int Element, int Width> struct pool_chosen {
