@@ -100,6 +100,9 @@ struct writer {
       int in[3] = {-1, -1, -1};
       for (int k = 0; k < o.arg_count; ++k) in[k] = use(g.arg(n, k));
       i.a = in[0], i.b = in[1], i.c = in[2];
+      // A scalar that a row's reduction gives is not known before the group starts.
+      for (int k : in)
+        if (k >= 0 && i.at == level::uniform && code.body[k].at == level::row) i.at = level::row;
     }
     if (is_reduction(g, n)) {
       const tensor_type& t = g.type(g.arg(n, 0));

@@ -16,7 +16,7 @@ namespace flame::cuda_kernels {
 // A kernel ready to launch but for the addresses of tensors.
 struct prepared_kernel {
   std::string name;  // as a C++ expression
-  u32 blocks = 1, threads = 1, shared_bytes = 0;
+  u32 blocks = 1, jobs = 1, threads = 1, shared_bytes = 0;
   std::vector<std::byte> arguments;
 
   // Where in the arguments the address of tensor `tensor` stands; offset in bytes is added to it. -1: the
@@ -192,16 +192,18 @@ struct chooser {
     return false;
   }
 
-  static constexpr int registers = 80;  // of a thread, for values of rows
-
-  // How many full values a thread holds at once, sums over rows included.
+  // How many full values a thread holds at once: sums over rows and what all rows share stay as long as the
+  // block.
   [[nodiscard]] int live_values() const {
     const int n = code.body.size();
     std::vector<int> last(static_cast<std::size_t>(n), -1);
     int sums = 0, most = 1;
     for (int i = 0; i < n; ++i) {
       const instruction& x = code.body[i];
-      sums += x.code != code_store && x.reduce == reduce_mode::column;
+      if (x.code == code_load)
+        sums += x.at == level::full && code.slots[x.a].kind == slot_kind::input && repeats(x.a);
+      else
+        sums += x.code != code_store && x.reduce == reduce_mode::column;
       for (int k :
            {x.code < op_count ? x.a : -1, x.code == code_load ? -1 : x.b, x.code < op_count ? x.c : -1})
         if (k >= 0) last[static_cast<std::size_t>(k)] = i;
@@ -219,19 +221,31 @@ struct chooser {
   void choose_block() {
     const i64 in_row = std::max<i64>((over.inner + vector_size - 1) / vector_size, 1);  // packs
     if (has_rows) {
-      // The packs of one thread: as few as there are threads for, at most what registers hold.
-      const i64 most = std::max<i64>(registers / std::max(live_values(), 1) / vector_size, 1);
+      // A warp holds a row where its registers do: no barrier. Else the fewest packs a thread with so many
+      // threads, whose registers hold so many numbers of each value.
+      struct limit {
+        i64 threads, numbers;
+      };
       auto threads_for = [&](i64 p) { return (in_row + p - 1) / p; };
-      packs = 1;
-      while (threads_for(packs) > 256 && 2 * packs <= most) packs *= 2;
-      if (threads_for(packs) > 1024) {
+      packs = 0;
+      const std::vector<limit> limits =
+          has_columns ? std::vector<limit>{{32, 20}, {128, 32}, {256, 32}, {512, 32}, {1024, 16}}
+                      : std::vector<limit>{{32, 40}, {256, 32}, {512, 32}, {1024, 16}};
+      for (const limit& most : limits)
+        for (i64 p = 1; p <= 8 && packs == 0; ++p)
+          if (threads_for(p) <= most.threads && p * vector_size <= most.numbers &&
+              p * vector_size * live_values() <= (most.threads <= 256   ? 200
+                                                  : most.threads <= 512 ? 130
+                                                                        : 45))
+            packs = p;
+      if (packs == 0) {
         wide = !has_columns;  // sums of columns stay in the registers of their columns
-        packs = wide ? packs : power_of_2_from(threads_for(1024));
+        packs = wide ? std::max<i64>(8 / vector_size, 1) : power_of_2_from(threads_for(1024));
       }
       if (gpu.packs > 0) packs = gpu.packs, wide = threads_for(packs) > 1024;
-      const i64 threads = std::min<i64>(threads_for(packs), 1024);
+      const i64 threads = std::min<i64>(threads_for(packs), wide ? 512 : 1024);
       lanes = threads <= 32 ? power_of_2_from(threads) : rounded_up(threads, 32);
-      teams = std::max<i64>((gpu.threads > 0 ? gpu.threads : 128) / lanes, 1);
+      teams = std::max<i64>((gpu.threads > 0 ? gpu.threads : has_columns ? 256 : 128) / lanes, 1);
       tiles = 1;
     } else {
       packs = vector_size >= 8 && !has_columns && in_row * over.outer * over.batch >= 1 << 16 ? 2 : 1;
@@ -253,8 +267,12 @@ struct chooser {
                      teams;
     if (has_columns || has_totals) {
       // Few enough partial sums, enough blocks to fill the GPU.
-      const i64 target = std::max<i64>(
-          gpu.multiprocessors * (gpu.blocks > 0 ? gpu.blocks : 8) / std::max<i64>(tiles * over.batch, 1), 1);
+      const i64 target = std::max<i64>(gpu.multiprocessors *
+                                           (gpu.blocks > 0 ? gpu.blocks
+                                            : has_rows     ? 2
+                                                           : 8) /
+                                           std::max<i64>(tiles * over.batch, 1),
+                                       1);
       rows_a_block = std::max(rounded_up((over.outer + target - 1) / target, teams), teams);
     }
     row_blocks = std::max<i64>((over.outer + rows_a_block - 1) / rows_a_block, 1);
@@ -396,28 +414,46 @@ inline int state_bytes(const instruction& i) {
     if (r.reduce != reduce_mode::column && r.reduce != reduce_mode::total) continue;
     const sum& from = sums[static_cast<std::size_t>(i.b)];
     if (batches * from.columns == 0) continue;
-    prepared_kernel f;
-    kernel::finish_arguments a;
-    a.chunks = from.chunks, a.columns = from.columns;
-    a.over = c.over;
-    std::copy(s.bound.slots[i.a].strides, s.bound.slots[i.a].strides + kernel::most_axes, a.out.strides);
-    // The output has no outer axes: its inner ones follow the batch.
-    for (int n = 0; n < c.over.inner_rank; ++n) {
-      a.over.axes[c.over.batch_rank + n] = c.over.axes[c.first_inner() + n];
-      a.out.strides[c.over.batch_rank + n] = s.bound.slots[i.a].strides[c.first_inner() + n];
-    }
-    if (r.reduce == reduce_mode::total) a.over.inner_rank = 0;
-    append(f.arguments, a);
-    f.places.push_back({-1, from.at, offsetof(kernel::finish_arguments, partial)});
-    f.places.push_back(
-        {i.a, 0, offsetof(kernel::finish_arguments, out) + offsetof(kernel::slot_argument, memory)});
     const int teams = from.chunks > 64 ? 32 : from.chunks > 8 ? 8 : 1;
-    f.name = "flame::kernel::finish<" + std::to_string(static_cast<int>(r.code)) + "," +
-             std::to_string(static_cast<int>(r.element)) + "," +
-             std::to_string(static_cast<int>(code.slots[i.a].element)) + "," + std::to_string(teams) + ">";
-    f.blocks = static_cast<u32>((from.columns + 31) / 32 * batches);
-    f.threads = static_cast<u32>(32 * teams);
-    result.kernels.push_back(std::move(f));
+    const std::string name = "flame::kernel::finish<" + std::to_string(static_cast<int>(r.code)) + "," +
+                             std::to_string(static_cast<int>(r.element)) + "," +
+                             std::to_string(static_cast<int>(code.slots[i.a].element)) + "," +
+                             std::to_string(teams) + ">";
+    kernel::slot_argument out;
+    std::copy(s.bound.slots[i.a].strides, s.bound.slots[i.a].strides + kernel::most_axes, out.strides);
+    // The output has no outer axes: its inner ones follow the batch.
+    for (int n = 0; n < c.over.inner_rank; ++n)
+      out.strides[c.over.batch_rank + n] = s.bound.slots[i.a].strides[c.first_inner() + n];
+    // With sums before it that are like it, or alone.
+    const bool total = r.reduce == reduce_mode::total;
+    auto like = [&](const prepared_kernel& k) {
+      kernel::finish_arguments a;
+      if (k.name != name || k.jobs == kernel::most_sums) return false;
+      std::memcpy(&a, k.arguments.data(), sizeof a);
+      return a.columns == from.columns && a.chunks == from.chunks &&
+             (a.over.inner_rank == 0) == (total || c.over.inner_rank == 0);
+    };
+    auto found = std::find_if(result.kernels.begin() + 1, result.kernels.end(), like);
+    if (found == result.kernels.end()) {
+      prepared_kernel f;
+      kernel::finish_arguments a;
+      a.chunks = from.chunks, a.columns = from.columns;
+      a.over = c.over;
+      for (int n = 0; n < c.over.inner_rank; ++n)
+        a.over.axes[c.over.batch_rank + n] = c.over.axes[c.first_inner() + n];
+      if (total) a.over.inner_rank = 0;
+      append(f.arguments, a);
+      f.name = name;
+      f.blocks = static_cast<u32>((from.columns + 31) / 32 * batches);
+      f.threads = static_cast<u32>(32 * teams);
+      f.jobs = 0;
+      found = result.kernels.insert(result.kernels.end(), std::move(f));
+    }
+    const std::size_t job = found->jobs++;
+    const std::size_t at = offsetof(kernel::finish_arguments, out) + job * sizeof(kernel::slot_argument);
+    std::memcpy(found->arguments.data() + at, &out, sizeof out);
+    found->places.push_back({-1, from.at, offsetof(kernel::finish_arguments, partial) + job * sizeof(void*)});
+    found->places.push_back({i.a, 0, at + offsetof(kernel::slot_argument, memory)});
   }
   return result;
 }

@@ -43,11 +43,12 @@ struct group_head {
 };
 template <int Slots> struct arguments : group_head { slot_argument slots[Slots]; };
 
+// Sums of one type and one shape are finished together.
 struct finish_arguments {
-  const void* partial = nullptr;  // [batch][chunk][column]
   i64 chunks = 1, columns = 1;
-  space over;  // batch and inner axes
-  slot_argument out;
+  space over;                           // batch and inner axes
+  const void* partial[most_sums] = {};  // [batch][chunk][column]
+  slot_argument out[most_sums];
 };
 
 }  // namespace flame::kernel

@@ -14,10 +14,12 @@ __global__ void __launch_bounds__(32 * Teams) finish(const __grid_constant__ fin
   const int lane = static_cast<int>(threadIdx.x) % 32, team = static_cast<int>(threadIdx.x) / 32;
   const i64 blocks = (args.columns + 31) / 32;
   const i64 batch = blockIdx.x / blocks, column = blockIdx.x % blocks * 32 + lane;
+  const int job = static_cast<int>(blockIdx.y);
   state x = R::none();
   if (column < args.columns) {
-    const state* from = static_cast<const state*>(args.partial) + batch * args.chunks * args.columns + column;
-#pragma unroll 4
+    const state* from =
+        static_cast<const state*>(args.partial[job]) + batch * args.chunks * args.columns + column;
+#pragma unroll 8
     for (i64 k = team; k < args.chunks; k += Teams) x = R::both(x, from[k * args.columns]);
   }
   shared[team * 32 + lane] = x;
@@ -29,16 +31,16 @@ __global__ void __launch_bounds__(32 * Teams) finish(const __grid_constant__ fin
   int axis = args.over.batch_rank + args.over.inner_rank - 1;
   for (int k = 0; k < args.over.inner_rank; ++k, --axis) {
     const u32 q = quotient(rest, args.over.axes[axis]);
-    at += static_cast<i64>(rest - q * args.over.axes[axis].number) * args.out.strides[axis];
+    at += static_cast<i64>(rest - q * args.over.axes[axis].number) * args.out[job].strides[axis];
     rest = q;
   }
   rest = static_cast<u32>(batch);
   for (int k = 0; k < args.over.batch_rank; ++k, --axis) {
     const u32 q = quotient(rest, args.over.axes[axis]);
-    at += static_cast<i64>(rest - q * args.over.axes[axis].number) * args.out.strides[axis];
+    at += static_cast<i64>(rest - q * args.over.axes[axis].number) * args.out[job].strides[axis];
     rest = q;
   }
-  static_cast<stored<Stored>*>(args.out.memory)[at] =
+  static_cast<stored<Stored>*>(args.out[job].memory)[at] =
       element<Stored>::write(static_cast<computed<Stored>>(R::result(x)));
 }
 

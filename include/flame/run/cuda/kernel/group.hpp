@@ -220,22 +220,12 @@ struct worker {
 
   // ---- Along rows ----
 
-  template <class R>
-  static __device__ __forceinline__ typename R::state over_team(typename R::state x, void* shared) {
+  static constexpr int warps = Lanes / 32 > 0 ? Lanes / 32 : 1;  // of a team
+
+  template <class R> static __device__ __forceinline__ typename R::state over_warp(typename R::state x) {
     constexpr int in_warp = Lanes < 32 ? Lanes : 32;
 #pragma unroll
     for (int mask = in_warp / 2; mask > 0; mask /= 2) x = R::both(x, shuffle(x, mask));
-    if constexpr (Lanes > 32) {
-      constexpr int warps = Lanes / 32;
-      auto* all = static_cast<typename R::state*>(shared);
-      const int team = static_cast<int>(threadIdx.x) / Lanes,
-                warp = static_cast<int>(threadIdx.x) % Lanes / 32;
-      if (threadIdx.x % 32 == 0) all[team * warps + warp] = x;
-      __syncthreads();
-      x = all[team * warps];
-#pragma unroll
-      for (int w = 1; w < warps; ++w) x = R::both(x, all[team * warps + w]);
-    }
     return x;
   }
 
@@ -255,12 +245,46 @@ struct worker {
     return x;
   }
 
-  // Each row reduction has two places in shared memory, which rows use in turn: one barrier is enough.
-  static constexpr int place_bytes = 16 * (Lanes / 32 > 0 ? Lanes / 32 : 1) * Rows;
-  static constexpr int row_reductions = Code::count(Code::reduces_row);
-  static constexpr int shared_bytes = Lanes > 32 ? 2 * row_reductions* place_bytes : 0;
-  template <int I> __device__ __forceinline__ void* shared_place(char* shared, int turn) const {
-    return shared + (2 * Code::place(I, Code::reduces_row) + turn) * place_bytes;
+  // A team of several warps meets in shared memory. Each reduction has two places there, which rows use in
+  // turn: one barrier is enough, and all reductions of a round share it.
+  static constexpr int place_bytes = 16 * warps * Rows;
+  template <int I> __device__ __forceinline__ auto* shared_place(char* shared, int turn) const {
+    using state = typename reduction_at<I>::state;
+    return reinterpret_cast<state*>(shared + (2 * Code::place(I, Code::reduces_row) + turn) * place_bytes) +
+           team * warps;
+  }
+  template <int I, int Round>
+  __device__ __forceinline__ void reduce_warp(typename reduction_at<I>::state x, char* shared, int turn) {
+    using R = reduction_at<I>;
+    x = over_warp<R>(x);
+    if constexpr (Lanes > 32) {
+      if (threadIdx.x % 32 == 0) shared_place<I>(shared, turn)[lane / 32] = x;
+    } else {
+      get<I>(values).item[0] = R::result(x);
+    }
+  }
+  template <int I, int Round> __device__ __forceinline__ void reduce_team(char* shared, int turn) {
+    if constexpr (Lanes > 32 && reduces_in(I, Round)) {
+      using R = reduction_at<I>;
+      const auto* all = shared_place<I>(shared, turn);
+      typename R::state x = all[0];
+#pragma unroll
+      for (int w = 1; w < warps; ++w) x = R::both(x, all[w]);
+      get<I>(values).item[0] = R::result(x);
+    }
+  }
+  static consteval bool reduces_in(int i, int round) {
+    return Code::reduces_row(i) && Code::round(i) == round;
+  }
+  static consteval bool any_reduces_in(int round) {
+    for (int i = 0; i < Code::size; ++i)
+      if (reduces_in(i, round)) return true;
+    return false;
+  }
+  template <int Round, int... I>
+  __device__ __forceinline__ void reduce_teams(indices<I...>, char* shared, int turn) {
+    if constexpr (Lanes > 32 && any_reduces_in(Round)) __syncthreads();
+    (reduce_team<I, Round>(shared, turn), ...);
   }
 
   // ---- Over rows ----
@@ -327,9 +351,12 @@ struct worker {
 
   // ---- The body ----
 
+  // What all rows have in common is read once where it takes few registers, else with each row.
+  static consteval bool loads_once(int i) { return Code::loads_once(i) && !Wide && N <= 8; }
+
   // Uniform values, and what all rows have in common.
   template <int I> __device__ __forceinline__ void uniform_step() {
-    if constexpr (Code::loads_once(I) && !Wide) {
+    if constexpr (loads_once(I)) {
       load<I>();
     } else if constexpr (Code::at(I) == width::uniform && !Code::accumulates(I)) {
       if constexpr (Code::loads(I))
@@ -340,23 +367,22 @@ struct worker {
         compute<I>();
     }
   }
-  // Values of a row, or of a tile of it.
-  template <int I> __device__ __forceinline__ void step(char* shared, int turn) {
-    if constexpr (Code::at(I) == width::uniform && !Code::accumulates(I)) {
-    } else if constexpr (Code::loads_once(I)) {
+  // Values of a row, or of a tile of it, that wait for the reductions of so many rounds.
+  template <int I, int Round> __device__ __forceinline__ void step() {
+    if constexpr (Code::round(I) != Round || (Code::at(I) == width::uniform && !Code::accumulates(I))) {
+    } else if constexpr (loads_once(I) || Code::reduces_row(I)) {
     } else if constexpr (Code::loads(I)) {
       load<I>();
     } else if constexpr (Code::stores(I)) {
       store<I>();
     } else if constexpr (Code::accumulates(I)) {
       accumulate<I>();
-    } else if constexpr (Code::reduces_row(I)) {
-      using R = reduction_at<I>;
-      get<I>(values).item[0] =
-          R::result(over_team<R>(reduce_packs<I>(), Lanes > 32 ? shared_place<I>(shared, turn) : nullptr));
     } else {
       compute<I>();
     }
+  }
+  template <int I, int Round> __device__ __forceinline__ void reduce(char* shared, int turn) {
+    if constexpr (reduces_in(I, Round)) reduce_warp<I, Round>(reduce_packs<I>(), shared, turn);
   }
 
   template <int... I> __device__ __forceinline__ void begin(indices<I...>) {
@@ -369,8 +395,12 @@ struct worker {
       for (auto& x : get<I>(totals).item) x = R::none();
     }
   }
-  template <int... I> __device__ __forceinline__ void body(indices<I...>, char* shared, int turn) {
-    (step<I>(shared, turn), ...);
+  template <int Round, int... I>
+  __device__ __forceinline__ void body(indices<I...> all, char* shared, int turn) {
+    (step<I, Round>(), ...);
+    (reduce<I, Round>(shared, turn), ...);
+    reduce_teams<Round>(all, shared, turn);
+    if constexpr (Round < Code::rounds()) body<Round + 1>(all, shared, turn);
   }
 
   // ---- Rows that registers do not hold ----
@@ -399,11 +429,7 @@ struct worker {
       get<I>(row_states).item[0] = reduction_at<I>::none();
   }
   template <int I, int Round> __device__ __forceinline__ void wide_end(char* shared, int turn) {
-    if constexpr (Code::reduces_row(I) && Code::round(I) == Round) {
-      using R = reduction_at<I>;
-      get<I>(values).item[0] = R::result(
-          over_team<R>(get<I>(row_states).item[0], Lanes > 32 ? shared_place<I>(shared, turn) : nullptr));
-    }
+    if constexpr (reduces_in(I, Round)) reduce_warp<I, Round>(get<I>(row_states).item[0], shared, turn);
   }
   // Row values that wait for this round's reductions and no others; loads of row values before the first.
   template <int I, int Round> __device__ __forceinline__ void wide_row() {
@@ -430,6 +456,7 @@ struct worker {
     }
     first_column = 0;
     (wide_end<I, Round>(shared, turn), ...);
+    reduce_teams<Round>(all, shared, turn);
     if constexpr (Round < Code::rounds()) wide_round<Round + 1>(all, shared, turn);
   }
   template <class Code_, class I> struct states_of;
@@ -454,11 +481,10 @@ struct worker {
         state x = mine[0];
 #pragma unroll
         for (int mask = 16; mask > 0; mask /= 2) x = R::both(x, shuffle(x, mask));
-        constexpr int warps = Lanes * Rows / 32;
         if (threadIdx.x % 32 == 0) all[threadIdx.x / 32] = x;
         __syncthreads();
         if (threadIdx.x == 0) {
-          for (int w = 1; w < warps; ++w) x = R::both(x, all[w]);
+          for (int w = 1; w < Lanes * Rows / 32; ++w) x = R::both(x, all[w]);
           static_cast<state*>(args.partial[number])[blockIdx.x] = x;
         }
       } else {
@@ -519,7 +545,7 @@ struct worker {
       if constexpr (Wide)
         wide_round<0>(all{}, shared, turn);
       else
-        body(all{}, shared, turn);
+        body<0>(all{}, shared, turn);
     }
     active = true;
     if constexpr (has_sums) end(all{}, shared);
