@@ -56,8 +56,10 @@ FLAME_FUNCTION void synchronize() {
 FLAME_FUNCTION memory_count memory_use() { return context::current().use(); }
 FLAME_FUNCTION std::shared_ptr<std::byte> allocate(i64 bytes) {
   context& c = context::current();
-  void* memory = c.take(bytes, stream_now(), "flame::tensor");
-  return {static_cast<std::byte*>(memory), [&c, bytes](std::byte* p) { c.give_back(p, bytes, c.stream()); }};
+  const cudaStream_t stream = stream_now();
+  void* memory = c.take(bytes, stream, "flame::tensor");
+  return {static_cast<std::byte*>(memory),
+          [&c, bytes, stream](std::byte* p) { c.give_back(p, bytes, stream); }};
 }
 FLAME_FUNCTION void copy_to_device(void* to, const void* from, i64 bytes) {
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_now()),

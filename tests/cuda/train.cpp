@@ -1,0 +1,215 @@
+// Training on a GPU: steps of a perceptron and of a convolutional network with batch norm against the host's,
+// the same bits again, learning rates and keys that change, a training's state in files, memory, threads.
+//
+// labels: cuda
+// needs: flame::cuda
+#include "gpu.hpp"
+
+#include <filesystem>
+#include <flame/expr/random.hpp>
+#include <flame/language.hpp>
+#include <flame/nn/layers.hpp>
+#include <flame/train/resume.hpp>
+#include <thread>
+
+namespace {
+
+using namespace flame;
+using namespace flame::cuda_tests;
+
+inline constexpr struct batch : dim<> {
+} batch;
+inline constexpr struct feature : dim<24> {
+} feature;
+inline constexpr struct hidden : dim<> {
+} hidden;
+inline constexpr struct height : dim<8> {
+} height;
+inline constexpr struct width : dim<8> {
+} width;
+inline constexpr struct grey : dim<1> {
+} grey;
+inline constexpr struct channel : dim<> {
+} channel;
+inline constexpr struct flat : dim<> {
+} flat;
+inline constexpr struct answer : dim<10> {
+} answer;
+
+template <class Place> struct mlp {
+  BOOST_HANA_DEFINE_STRUCT(mlp, (linear<in<Place, "fc1">, feature, hidden>, fc1),
+                           (linear<in<Place, "fc2">, hidden, answer>, fc2));
+  constexpr auto operator()(const auto& x) const { return fc2(relu(fc1(x))); }
+};
+template <class Place> struct cnn {
+  BOOST_HANA_DEFINE_STRUCT(
+      cnn, (convolution_layer<in<Place, "conv">, grey, channel, 3, conv_options{.padding = 1}>, conv),
+      (batch_norm<in<Place, "norm">, channel>, norm), (linear<in<Place, "fc">, flat, answer>, fc));
+  constexpr auto operator()(const auto& image) const {
+    return fc(flatten<3>(max_pool(relu(norm(conv(image)))), flat));
+  }
+};
+
+inline constexpr auto classify = [](auto m, auto x, auto label) { return cross_entropy(m(x), label); };
+inline constexpr auto classify_dropped = [](auto m, auto x, auto label, auto k) {
+  return cross_entropy(m(dropout(x, 0.25, k)), label);
+};
+
+tensor<i32, batch> numbered(i64 n) {
+  tensor<i32, batch> t(std::vector<i64>{n});
+  for (i64 i = 0; i < n; ++i) t(i) = static_cast<i32>(i * 7 % 10);
+  return t;
+}
+
+// Three steps on both backends, of one program: the weights after each, by norm, and the losses.
+template <class Host, class Loss, class Optimizer, class Input>
+void check_steps(const Host& start, Loss loss, const Optimizer& how, const step_options& options,
+                 const Input& x, double first, double later) {
+  const auto m = start.clone();
+  const auto n = to<cuda>(m);
+  auto step = train_step(m, loss, how, options);
+  auto other = train_step(n, loss, how, options);
+  const auto label = numbered(x.extent(0));
+  const auto u = to<cuda>(x);
+  const auto v = to<cuda>(label);
+  for (int i = 0; i < 3; ++i) {
+    INFO("step ", i);
+    step.optimizer().lr = other.optimizer().lr = 1e-3 * (i + 1);
+    const auto expected = step(x, label);
+    CHECK(distance(other(u, v), expected) < (i == 0 ? first : later));
+    CHECK(distance(n.flat(), m.flat()) < (i == 0 ? first : later));
+    // As a whole: the gradient of a bias before batch norm is 0 but for rounding.
+    if (i == 0) CHECK(distance(other.engine().gradients(), step.engine().gradients()) < 10 * first);
+    if (i == 0) CHECK(other.gradient_norm() == doctest::Approx(step.gradient_norm()).epsilon(1e-4));
+  }
+  if (options.ema > 0) CHECK(distance(other.averaged().flat(), step.averaged().flat()) < later);
+}
+
+template <class Element> auto perceptron() { return init<mlp, host, Element>(key(3), hidden == 40); }
+template <class Element> auto network() {
+  return init<cnn, host, Element>(key(4), channel == 8, flat == 128);
+}
+
+TEST_CASE("a perceptron in f32 and f64") {
+  const auto x = normal(key(1), batch == 32, feature);
+  check_steps(perceptron<f32>(), classify, sgd{.momentum = 0.9}, {}, x, 1e-5, 1e-4);
+  check_steps(perceptron<f32>(), classify, adamw{}, {.ema = 0.9, .clip_norm = 0.1}, x, 1e-5, 1e-3);
+  const auto wide = normal<f64>(key(1), batch == 33, feature);
+  check_steps(perceptron<f64>(), classify, adamw{}, {.ema = 0.9, .clip_norm = 0.1}, wide, 1e-10, 1e-9);
+}
+TEST_CASE("a convolutional network with batch norm, whose statistics are renewed") {
+  const auto x = normal(key(1), batch == 16, height, width, grey);
+  check_steps(network<f32>(), classify, sgd{.momentum = 0.9}, {}, x, 1e-5, 1e-4);
+  const auto wide = normal<f64>(key(1), batch == 16, height, width, grey);
+  check_steps(network<f64>(), classify, adamw{}, {.ema = 0.9}, wide, 1e-10, 1e-8);
+}
+TEST_CASE("a loss that draws: the same draws, others at each step") {
+  const auto x = normal<f64>(key(1), batch == 32, feature);
+  check_steps(perceptron<f64>(), classify_dropped, sgd{}, {.seed = 9}, x, 1e-10, 1e-9);
+}
+
+TEST_CASE("the same bits, whether or not losses are waited for") {
+  const auto x = normal<f32, cuda>(key(1), batch == 64, feature);
+  const auto label = to<cuda>(numbered(64));
+  std::vector<std::vector<f32>> results;
+  for (bool wait : {true, false, true}) {
+    const auto m = to<cuda>(perceptron<f32>());
+    auto step = train_step(m, classify_dropped, adam{}, {.seed = 4, .ema = 0.99});
+    for (int i = 1; i <= 30; ++i) {
+      step.optimizer().lr = 1e-3 / i;
+      const auto loss = step(x, label);
+      if (wait) CHECK(std::isfinite(loss.item()));
+    }
+    results.push_back(m.flat().to_vector());
+    for (float w : step.averaged().flat().to_vector()) results.back().push_back(w);
+  }
+  CHECK(results[0] == results[1]);
+  CHECK(results[0] == results[2]);
+}
+
+TEST_CASE("a step after the first takes no memory of the device") {
+  const auto x = normal<f32, cuda>(key(1), batch == 64, feature);
+  const auto label = to<cuda>(numbered(64));
+  const auto m = to<cuda>(perceptron<f32>());
+  auto step = train_step(m, classify_dropped, adamw{}, {.ema = 0.99, .clip_norm = 1});
+  static_cast<void>(step(x, label).item());
+  const cuda_code::memory_count before = cuda_code::memory_use();
+  for (int i = 0; i < 20; ++i) static_cast<void>(step(x, label));
+  cuda::synchronize();
+  CHECK(cuda_code::memory_use().used == before.used);
+  CHECK(cuda_code::memory_use().most == before.most);
+}
+
+TEST_CASE("new values in the same tensors are what the next step sees") {
+  const auto x = to<cuda>(normal(key(1), batch == 8, feature));
+  const auto label = to<cuda>(numbered(8));
+  const auto m = to<cuda>(perceptron<f32>());
+  auto step = train_step(m, classify, sgd{.lr = 0});
+  std::vector<float> losses;
+  for (u64 k = 0; k < 8; ++k) {
+    x.copy_from(normal(key(k), batch == 8, feature).values());
+    losses.push_back(step(x, label).item());
+  }
+  for (u64 k = 0; k < 8; ++k) {
+    x.copy_from(normal(key(k), batch == 8, feature).values());
+    CHECK(step(x, label).item() == losses[k]);
+    CHECK((k == 0 || losses[k] != losses[k - 1]));
+  }
+}
+
+TEST_CASE("weights and a whole training in files, on either backend") {
+  const std::string folder = std::filesystem::temp_directory_path().string();
+  const auto x = normal<f32, cuda>(key(1), batch == 16, feature);
+  const auto label = to<cuda>(numbered(16));
+  const auto m = to<cuda>(perceptron<f32>());
+  auto step = train_step(m, classify_dropped, adam{}, {.ema = 0.9});
+  for (int i = 0; i < 3; ++i) step(x, label);
+  save(folder + "/m.safetensors", m);
+  save_training(folder + "/t.safetensors", step);
+  const auto read = perceptron<f32>();
+  load(folder + "/m.safetensors", read);
+  CHECK(same_values(read.flat(), m.flat()));
+  for (int i = 0; i < 3; ++i) step(x, label);
+
+  const auto again = to<cuda>(perceptron<f32>());
+  auto resumed = train_step(again, classify_dropped, adam{}, {.ema = 0.9});
+  load_training(folder + "/t.safetensors", resumed);
+  CHECK(resumed.steps() == 3);
+  CHECK(same_values(again.flat(), read.flat()));
+  for (int i = 0; i < 3; ++i) resumed(x, label);
+  CHECK(same_values(again.flat(), m.flat()));
+  CHECK(same_values(resumed.averaged().flat(), step.averaged().flat()));
+  CHECK(refusal([&] {
+          load(folder + "/m.safetensors", init<mlp, cuda>(key(0), hidden == 41));
+        }).find("fc1") != std::string::npos);
+}
+
+TEST_CASE("two threads train two models") {
+  std::vector<std::vector<f32>> results(3);
+  auto train = [&](std::size_t t) {
+    const auto x = normal<f32, cuda>(key(1), batch == 64, feature);
+    const auto label = to<cuda>(numbered(64));
+    const auto m = to<cuda>(perceptron<f32>());
+    auto step = train_step(m, classify_dropped, adam{}, {.seed = 4});
+    for (int i = 0; i < 50; ++i) step(x, label);
+    results[t] = m.flat().to_vector();
+  };
+  train(2);
+  std::thread one(train, 0), two(train, 1);
+  one.join(), two.join();
+  CHECK(results[0] == results[2]);
+  CHECK(results[1] == results[2]);
+}
+
+TEST_CASE("a model on another device than the thread's is refused") {
+  if (cuda::device_count() < 2) return;
+  const auto x = normal<f32, cuda>(key(1), batch == 8, feature);
+  const auto label = to<cuda>(numbered(8));
+  auto step = train_step(to<cuda>(perceptron<f32>()), classify, sgd{});
+  cuda::set_device(1);
+  CHECK(refusal([&] { step(x, label); }).starts_with("flame: a tensor lies on device 0 of cuda"));
+  cuda::set_device(0);
+  CHECK(std::isfinite(step(x, label).item()));
+}
+
+}  // namespace
