@@ -18,7 +18,8 @@ template <class Mode, fixed_string Path> struct place {
 template <class Place, fixed_string Name>
 using in = place<typename Place::mode, detail::joined_path<Place::value, Name>()>;
 
-// A parameter: its path is Place's and Name; Init says how it begins (nn/init.hpp).
+// A parameter: its path is Place's and Name; Init says how it begins (nn/init.hpp). Two members in one Place
+// are tied: one weight, which begins as the first of them says, and whose gradient is the sum over its uses.
 template <class Place, fixed_string Name, class Init, const auto&... Axes>
 using param = typename Place::mode::template parameter<detail::joined_path<Place::value, Name>(), Init,
                                                        tag_of<Axes>...>;
