@@ -430,7 +430,7 @@ constexpr fault result(const function_info& f, const call_view& info, const axis
 // The type of what an operation gives, or why it is refused. A call has no type of its own; its results have.
 constexpr fault infer(const operation& o, tensor_type& out) {
   out = tensor_type{};
-  int arity = op_table[static_cast<int>(o.code)].arity;
+  const auto arity = op_table[static_cast<int>(o.code)].arity;
   if (arity >= 0 && arity != o.operands.size()) return fault::operands_clash;
   switch (o.code) {
     case op::leaf: out = o.leaf->type; return fault::none;

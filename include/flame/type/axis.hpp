@@ -29,7 +29,7 @@ concept axis = requires { T::extent; } && requires(T t) { static_cast<const axis
 // Anonymous axes, counted from the last: anonymous<0> is the last axis. Operands that use them need equal ranks.
 template <int FromLast, int Extent = dynamic>
 struct anonymous : dim<Extent> {
-  static constexpr u64 id = mix(mix(0xA0, static_cast<u64>(FromLast)), static_cast<u64>(Extent + 1));
+  static constexpr u64 id = mix(mix(0xA0, static_cast<u64>(FromLast)), static_cast<u64>(Extent) + 1);
   static constexpr int from_last = FromLast;
 };
 
@@ -39,7 +39,7 @@ struct axis_of {
     if constexpr (requires { Axis::id; })
       return Axis::id;
     else
-      return mix(hash_of(type_name<Axis>()), static_cast<u64>(Axis::extent + 1));
+      return mix(hash_of(type_name<Axis>()), static_cast<u64>(Axis::extent) + 1);
   }
   static constexpr int from_last() {
     if constexpr (requires { Axis::from_last; })
