@@ -229,7 +229,7 @@ struct chooser {
       auto threads_for = [&](i64 p) { return (in_row + p - 1) / p; };
       packs = 0;
       const std::vector<limit> limits =
-          has_columns ? std::vector<limit>{{32, 20}, {128, 32}, {256, 32}, {512, 32}, {1024, 16}}
+          has_columns ? std::vector<limit>{{32, 40}, {128, 32}, {256, 32}, {512, 32}, {1024, 16}}
                       : std::vector<limit>{{32, 40}, {256, 32}, {512, 32}, {1024, 16}};
       for (const limit& most : limits)
         for (i64 p = 1; p <= 8 && packs == 0; ++p)
@@ -245,7 +245,11 @@ struct chooser {
       if (gpu.packs > 0) packs = gpu.packs, wide = threads_for(packs) > 1024;
       const i64 threads = std::min<i64>(threads_for(packs), wide ? 512 : 1024);
       lanes = threads <= 32 ? power_of_2_from(threads) : rounded_up(threads, 32);
-      teams = std::max<i64>((gpu.threads > 0 ? gpu.threads : has_columns ? 256 : 128) / lanes, 1);
+      teams = std::max<i64>((gpu.threads > 0             ? gpu.threads
+                             : has_columns && lanes > 32 ? 256
+                                                         : 128) /
+                                lanes,
+                            1);
       tiles = 1;
     } else {
       packs = vector_size >= 8 && !has_columns && in_row * over.outer * over.batch >= 1 << 16 ? 2 : 1;
