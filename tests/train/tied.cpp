@@ -86,9 +86,12 @@ TEST_CASE("the gradient of a tied parameter is the sum over its uses, and one up
     std::ranges::copy(m.values(from), n.values(to).begin());
   };
   set("words.weight", "words.weight"), set("scores.weight", "words.weight");
-  for (std::string block : {"blocks.0.", "blocks.1."})
-    for (std::string part : {"weight", "bias"})
-      set(block + "fc." + part, block + "fc." + part), set(block + "again." + part, block + "fc." + part);
+  for (const char* fc :
+       {"blocks.0.fc.weight", "blocks.0.fc.bias", "blocks.1.fc.weight", "blocks.1.fc.bias"}) {
+    std::string again = fc;
+    again.replace(again.find("fc"), 2, "again");
+    set(fc, fc), set(again, fc);
+  }
   auto step = train_step(m, loss, sgd{.lr = 0.5});
   auto other = train_step(n, loss, sgd{.lr = 0});
   const std::vector<double> before(m.values("words.weight").begin(), m.values("words.weight").end());
