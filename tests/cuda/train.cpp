@@ -9,6 +9,7 @@
 #include <flame/expr/random.hpp>
 #include <flame/language.hpp>
 #include <flame/nn/layers.hpp>
+#include <flame/nn/lora.hpp>
 #include <flame/train/resume.hpp>
 #include <thread>
 
@@ -182,6 +183,26 @@ TEST_CASE("weights and a whole training in files, on either backend") {
   CHECK(refusal([&] {
           load(folder + "/m.safetensors", init<mlp, cuda>(key(0), hidden == 41));
         }).find("fc1") != std::string::npos);
+}
+
+inline constexpr auto classify_adapted = [](auto m, auto x, auto label) {
+  return cross_entropy(m(x), label);
+};
+
+TEST_CASE("adapters are trained alone, and merged") {
+  const auto x = normal<f32, cuda>(key(1), batch == 16, feature);
+  const auto label = to<cuda>(numbered(16));
+  const auto plain = to<cuda>(perceptron<f32>());
+  const auto m = adapt<adapters<"*">>(plain, key(2), lora{.path = "fc1", .rank = 4, .alpha = 8});
+  auto step = train_step<all_adapters>(m, classify_adapted, adam{.lr = 1e-2});
+  const float first = step(x, label).item();
+  for (int i = 0; i < 20; ++i) step(x, label);
+  CHECK(step(x, label).item() < first);
+  CHECK(same_values(m.part("fc1.weight"), plain.part("fc1.weight")));
+  auto read = [](auto net, auto a) { return net(a); };
+  const auto with = forward(m, read)(x);
+  CHECK(distance(forward(merged(m), read)(x), with) < 1e-5);
+  CHECK(distance(forward(plain, read)(x), with) > 1e-3);
 }
 
 TEST_CASE("two threads train two models") {

@@ -52,4 +52,17 @@ model<Net, Backend, Element> merged(const model<Net, Backend, Element, Adapters>
   return plain;
 }
 
+// On another backend the same, by way of the host.
+template <class Adapters, template <class> class Net, class Backend, class Element, class Old,
+          class... Chosen>
+requires(!std::is_same_v<Backend, host>) model<Net, Backend, Element, Adapters> adapt(
+    const model<Net, Backend, Element, Old>& m, key k, const Chosen&... chosen) {
+  return to<Backend>(adapt<Adapters>(to<host>(m), k, chosen...));
+}
+template <template <class> class Net, class Backend, class Element, class Adapters>
+requires(!std::is_same_v<Backend, host>) model<Net, Backend, Element> merged(
+    const model<Net, Backend, Element, Adapters>& m) {
+  return to<Backend>(merged(to<host>(m)));
+}
+
 }  // namespace flame

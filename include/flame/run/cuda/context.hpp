@@ -1,5 +1,6 @@
 // One GPU: its stream, its libraries, its memory, and what its kernels found wrong.
 #pragma once
+#include <flame/run/cuda/blocks.hpp>
 #include <flame/run/cuda/execute.hpp>
 #include <flame/run/cuda/kernel/half.hpp>
 #include <flame/run/cuda/kernel_store.hpp>
@@ -95,8 +96,7 @@ class context {
 
   void add_use(i64 bytes) {
     const std::lock_guard hold(lock_);
-    use_.used += bytes;
-    if (use_.used > use_.most) use_.most = use_.used;
+    count(bytes);
   }
   [[nodiscard]] memory_count use() {
     const std::lock_guard hold(lock_);
@@ -105,8 +105,19 @@ class context {
   // Throws with needed and free bytes.
   [[nodiscard]] void* take(i64 bytes, cudaStream_t stream, const char* what) {
     void* memory = nullptr;
-    const cudaError_t failed =
-        cudaMallocAsync(&memory, static_cast<std::size_t>(bytes > 0 ? bytes : 1), stream);
+    const i64 size = is_small(bytes, stream) ? small_blocks::size_for(bytes) : bytes;
+    if (is_small(bytes, stream)) {
+      const std::lock_guard hold(lock_);
+      if ((memory = blocks_.take(size))) return count(bytes), memory;
+    }
+    cudaError_t failed = cudaMallocAsync(&memory, static_cast<std::size_t>(size), stream);
+    if (failed == cudaErrorMemoryAllocation) {  // without what is kept, once more
+      cudaGetLastError();
+      const std::lock_guard hold(lock_);
+      for (void* block : blocks_.release()) cudaFreeAsync(block, stream_);
+      cudaStreamSynchronize(stream_);
+      failed = cudaMallocAsync(&memory, static_cast<std::size_t>(size), stream);
+    }
     if (failed == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       std::size_t free = 0, all = 0;
@@ -121,11 +132,24 @@ class context {
     return memory;
   }
   void give_back(void* memory, i64 bytes, cudaStream_t stream) {
+    {
+      const std::lock_guard hold(lock_);
+      count(-bytes);
+      if (is_small(bytes, stream) && blocks_.keep(memory, small_blocks::size_for(bytes))) return;
+    }
     cudaFreeAsync(memory, stream);
-    add_use(-bytes);
   }
 
  private:
+  // Memory of a stream of the user's is left to CUDA: the stream may be gone when another has its name.
+  [[nodiscard]] bool is_small(i64 bytes, cudaStream_t stream) const {
+    return bytes <= small_blocks::largest && stream == stream_;
+  }
+  void count(i64 bytes) {
+    use_.used += bytes;
+    if (use_.used > use_.most) use_.most = use_.used;
+  }
+
   int device_, multiprocessors_ = 0;
   cudaStream_t stream_ = nullptr;
   kernel::fault* fault_ = nullptr;
@@ -134,6 +158,7 @@ class context {
   u32 steps_ = 0;
   std::map<u32, std::function<std::string(const kernel::fault&)>> texts_;
   memory_count use_;
+  small_blocks blocks_;
 };
 
 [[nodiscard]] inline cudaStream_t stream_now() {

@@ -257,6 +257,7 @@ struct executable::lowered {
   i64 workspace = 0;
   std::byte* arena = nullptr;
   i64 arena_bytes = 0;
+  cudaStream_t arena_stream = nullptr;
   std::vector<std::byte*> base;
   std::vector<void*> tensors;
   // The program as one graph, for the memory that it last ran with.
@@ -267,7 +268,7 @@ struct executable::lowered {
   lowered(context& context_, tuning t) : c(context_), asked(t), libs(context_.kernels()) {}
   ~lowered() {
     drop_graph();
-    if (arena) c.give_back(arena, arena_bytes, c.stream());
+    if (arena) c.give_back(arena, arena_bytes, arena_stream);
   }
   lowered(const lowered&) = delete;
   lowered& operator=(const lowered&) = delete;
@@ -291,9 +292,10 @@ struct executable::lowered {
     libs.kernels.prepare(std::move(names));
     const i64 bytes = bytes_of(p);
     if (bytes > arena_bytes) {
-      if (arena) c.give_back(arena, arena_bytes, stream_now());
+      if (arena) c.give_back(arena, arena_bytes, arena_stream);
       arena = nullptr, arena_bytes = 0;
-      arena = static_cast<std::byte*>(c.take(bytes, stream_now(), "flame::compile<cuda>"));
+      arena_stream = stream_now();
+      arena = static_cast<std::byte*>(c.take(bytes, arena_stream, "flame::compile<cuda>"));
       arena_bytes = bytes;
     }
   }
