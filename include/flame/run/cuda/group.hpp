@@ -430,10 +430,10 @@ inline int state_bytes(const instruction& i) {
       out.strides[c.over.batch_rank + n] = s.bound.slots[i.a].strides[c.first_inner() + n];
     // With sums before it that are like it, or alone.
     const bool total = r.reduce == reduce_mode::total;
-    auto like = [&](const prepared_kernel& k) {
+    auto like = [&](const prepared_kernel& other) {
       kernel::finish_arguments a;
-      if (k.name != name || k.jobs == kernel::most_sums) return false;
-      std::memcpy(&a, k.arguments.data(), sizeof a);
+      if (other.name != name || other.jobs == kernel::most_sums) return false;
+      std::memcpy(&a, other.arguments.data(), sizeof a);
       return a.columns == from.columns && a.chunks == from.chunks &&
              (a.over.inner_rank == 0) == (total || c.over.inner_rank == 0);
     };
