@@ -7,6 +7,7 @@
 #include <flame/io/tensor.hpp>
 #include <flame/run/print.hpp>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace {
@@ -91,6 +92,20 @@ TEST_CASE("views read no data, share the memory, and are copied as they lie") {
   a.select(layer, 2).copy_from(a.select(layer, 0));
   CHECK(same_values(b, a));
   CHECK(same_values(b.clone().fill(7), a.clone().fill(7)));
+}
+
+TEST_CASE("what is sent is what the values were, and the host's memory is free at once") {
+  std::vector<f32> values(7000001);  // more than lies in pinned memory at a time
+  const device_tensor<f32, row> a(std::vector<i64>{7000001}), b(std::vector<i64>{7000001});
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<f32>(i % 9973);
+  const std::vector<f32> kept = values;
+  a.copy_from(values);
+  for (f32& v : values) v = -v;
+  b.copy_from(values);
+  const std::vector<f32> sent = values;
+  std::fill(values.begin(), values.end(), 0.0f);
+  CHECK(a.to_vector() == kept);
+  CHECK(b.to_vector() == sent);
 }
 
 TEST_CASE("memory that others own") {

@@ -4,6 +4,7 @@
 #include <flame/run/cuda/execute.hpp>
 #include <flame/run/cuda/kernel/half.hpp>
 #include <flame/run/cuda/kernel_store.hpp>
+#include <flame/run/cuda/staging.hpp>
 
 #include <functional>
 #include <map>
@@ -65,6 +66,7 @@ class context {
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] cudaStream_t stream() const { return stream_; }
   [[nodiscard]] void* zeros() const { return zeros_; }
+  [[nodiscard]] staging& stage() { return staging_; }
   [[nodiscard]] cuda_kernels::kernel_store& kernels() const {
     return cuda_kernels::kernel_store::of(device_);
   }
@@ -159,6 +161,7 @@ class context {
   std::map<u32, std::function<std::string(const kernel::fault&)>> texts_;
   memory_count use_;
   small_blocks blocks_;
+  staging staging_;
 };
 
 [[nodiscard]] inline cudaStream_t stream_now() {

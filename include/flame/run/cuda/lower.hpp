@@ -62,6 +62,7 @@ FLAME_FUNCTION std::shared_ptr<std::byte> allocate(i64 bytes) {
           [&c, bytes, stream](std::byte* p) { c.give_back(p, bytes, stream); }};
 }
 FLAME_FUNCTION void copy_to_device(void* to, const void* from, i64 bytes) {
+  if (bytes > staging::least) return context::current().stage().send(to, from, bytes, stream_now());
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_now()),
         "flame::tensor", "cudaMemcpyAsync");
 }
