@@ -258,7 +258,6 @@ struct executable::lowered {
   i64 workspace = 0;
   std::byte* arena = nullptr;
   i64 arena_bytes = 0;
-  cudaStream_t arena_stream = nullptr;
   std::vector<std::byte*> base;
   std::vector<void*> tensors;
   // The program as one graph, for the memory that it last ran with.
@@ -269,7 +268,7 @@ struct executable::lowered {
   lowered(context& context_, tuning t) : c(context_), asked(t), libs(context_.kernels()) {}
   ~lowered() {
     drop_graph();
-    if (arena) c.give_back(arena, arena_bytes, arena_stream);
+    if (arena) c.give_back(arena, arena_bytes, c.stream());
   }
   lowered(const lowered&) = delete;
   lowered& operator=(const lowered&) = delete;
@@ -293,10 +292,12 @@ struct executable::lowered {
     libs.kernels.prepare(std::move(names));
     const i64 bytes = bytes_of(p);
     if (bytes > arena_bytes) {
-      if (arena) c.give_back(arena, arena_bytes, arena_stream);
+      // Of the library's stream, whichever the program runs on: see run/cuda/program.hpp.
+      if (arena) c.give_back(arena, arena_bytes, c.stream());
       arena = nullptr, arena_bytes = 0;
-      arena_stream = stream_now();
-      arena = static_cast<std::byte*>(c.take(bytes, arena_stream, "flame::compile<cuda>"));
+      arena = static_cast<std::byte*>(c.take(bytes, c.stream(), "flame::compile<cuda>"));
+      if (stream_now() != c.stream())
+        check(cudaStreamSynchronize(c.stream()), "flame::compile<cuda>", "cudaStreamSynchronize");
       arena_bytes = bytes;
     }
   }

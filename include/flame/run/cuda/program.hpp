@@ -33,24 +33,27 @@ class program_on_device final : public flame::executable {
     }
     if (bytes == 0) return;
     now_.resize(static_cast<std::size_t>(bytes / 8), 0);
-    block_ = allocate(bytes);
+    block_ = static_cast<std::byte*>(context_.take(bytes, context_.stream(), "flame::compile<cuda>"));
+  }
+  ~program_on_device() override {
+    if (block_) context_.give_back(block_, static_cast<i64>(8 * now_.size()), context_.stream());
+    if (event_) cudaEventDestroy(event_);
   }
 
   [[nodiscard]] const program& plan() const override { return run_.plan(); }
   void run(const std::vector<void*>& externals) override {
-    if (numbers_.empty()) return run_.run(externals);
     const cudaStream_t stream = stream_now();
-    bool other = stream != put_on_;
-    externals_ = externals;
-    for (const number& n : numbers_) {
-      void*& at = externals_[static_cast<std::size_t>(n.buffer)];
-      void* kept = reinterpret_cast<std::byte*>(now_.data()) + n.offset;
-      if (std::memcmp(kept, at, static_cast<std::size_t>(n.bytes)) != 0)
-        std::memcpy(kept, at, static_cast<std::size_t>(n.bytes)), other = true;
-      at = block_.get() + n.offset;
+    const bool other = stream != last_;
+    if (other) follow(stream, context_.stream());
+    last_ = nullptr;  // not yet, should anything fail
+    if (numbers_.empty()) {
+      run_.run(externals);
+    } else {
+      put_numbers(externals, stream, other);
+      run_.run(externals_);
     }
-    if (other) put(stream);
-    run_.run(externals_);
+    follow(context_.stream(), stream);
+    last_ = stream;
   }
 
  private:
@@ -59,26 +62,44 @@ class program_on_device final : public flame::executable {
     i64 offset, bytes;
   };
 
-  void put(cudaStream_t stream) {
-    put_on_ = nullptr;  // not yet, should the launch fail
+  // The program's own memory is in the order of the library's stream. A stream of the user's follows it
+  // before the first run there, and is followed after each.
+  void follow(cudaStream_t later, cudaStream_t before) {
+    if (later == before) return;
+    if (!event_)
+      check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "flame::cuda",
+            "cudaEventCreateWithFlags");
+    check(cudaEventRecord(event_, before), "flame::cuda", "cudaEventRecord");
+    check(cudaStreamWaitEvent(later, event_, 0), "flame::cuda", "cudaStreamWaitEvent");
+  }
+
+  void put_numbers(const std::vector<void*>& externals, cudaStream_t stream, bool changed) {
+    externals_ = externals;
+    for (const number& n : numbers_) {
+      void*& at = externals_[static_cast<std::size_t>(n.buffer)];
+      void* kept = reinterpret_cast<std::byte*>(now_.data()) + n.offset;
+      if (std::memcmp(kept, at, static_cast<std::size_t>(n.bytes)) != 0)
+        std::memcpy(kept, at, static_cast<std::size_t>(n.bytes)), changed = true;
+      at = block_ + n.offset;
+    }
     constexpr std::size_t room = kernel::number_block::room;
     static const std::string name = cuda_kernels::kernel_name("put_numbers", {0});
-    for (std::size_t first = 0; first < now_.size(); first += room) {
+    for (std::size_t first = 0; changed && first < now_.size(); first += room) {
       kernel::number_block words{};
       const std::size_t count = std::min(room, now_.size() - first);
       std::copy_n(now_.data() + first, count, words.words);
       cuda_kernels::launch_each(context_.kernels(), name, static_cast<i64>(count), stream, words,
-                                static_cast<i64>(count), static_cast<void*>(block_.get() + 8 * first));
+                                static_cast<i64>(count), static_cast<void*>(block_ + 8 * first));
     }
-    put_on_ = stream;
   }
 
   context& context_;
   cuda_code::executable run_;
   std::vector<number> numbers_;
   std::vector<u64> now_;  // what the block holds after all that the stream was given
-  std::shared_ptr<std::byte> block_;
-  cudaStream_t put_on_ = nullptr;
+  std::byte* block_ = nullptr;
+  cudaStream_t last_ = nullptr;  // where it ran last
+  cudaEvent_t event_ = nullptr;
   std::vector<void*> externals_;
 };
 
