@@ -23,20 +23,18 @@ constexpr auto count(const Like& like, on_axes<Axes...>) {
 
 }  // namespace detail
 
-// mean(x) = sum(x) / count; over all axes sum(x / count), so that the sum of many numbers of 16 bits does not overflow.
-// Of nothing NaN, as in PyTorch: where the count is known at run time alone, the second form adds 0 / count.
+// mean(x) = sum(x) / count; over all axes sum(x / count), which ends in one reduction, and in which the sum of many
+// numbers of 16 bits does not overflow. Of nothing the first is NaN, as in PyTorch, and the second 0: a loss stays one
+// kernel, and that of an empty batch is 0.
 template <operand_type A, axis... Axes>
 constexpr auto mean(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::mean(x, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
     using E = element_of<shape_of<A>>;
     auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
-    if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank) {
-      if constexpr (detail::counted<typename detail::reduced<A, Axes...>::type>)
-        return sum(x / n, axes...);
-      else
-        return sum(x / n, axes...) + structural_of<E, 0>{} / n;
-    } else
+    if constexpr (sizeof...(Axes) == 0 || sizeof...(Axes) == shape_of<A>::rank)
+      return sum(x / n, axes...);
+    else
       return sum(x, axes...) / n;
   }
 }
