@@ -1,0 +1,61 @@
+// Whole training steps of the networks of the examples at their sizes, batch 128, f32, on a backend.
+#pragma once
+#include "../examples/transformer.hpp"
+
+#include <cmath>
+#include <functional>
+
+namespace steps {
+
+using namespace digits;
+
+// Milliseconds of one call, by whichever clock suits the backend.
+using timer = double (*)(const std::function<void()>& call);
+
+template <class Backend, class Tensor> auto random_on(const std::vector<i64>& extents, u64 seed) {
+  Tensor t(extents);
+  for (i64 i = 0; i < t.size(); ++i) t.data()[i] = uniform_element<float>(seed, static_cast<u64>(i));
+  return to<Backend>(t);
+}
+
+template <class Step, class... T>
+void report(timer milliseconds, const char* name, Step& step, const T&... batch) {
+  double ms = milliseconds([&] { step(batch...); });
+  std::printf("{\"name\": \"step.%s\", \"ms\": %.3f}\n", name, ms);
+  std::printf("{\"name\": \"step.%s.memory\", \"bytes\": %lld}\n", name, step.working_bytes());
+  std::fflush(stdout);
+}
+
+template <class Backend> void all(timer milliseconds) {
+  const auto picture = [](u64 seed) { return random_on<Backend, images>({128, 28, 28, 1}, seed); };
+  const auto image = picture(1);
+  labels digits_asked(std::vector<i64>{128});
+  for (i64 i = 0; i < 128; ++i) digits_asked.data()[i] = static_cast<i32>(i % 10);
+  const auto label = to<Backend>(digits_asked);
+  auto read = [](auto m, auto x, auto y) { return cross_entropy(m(x), y); };
+  {
+    auto model = init<mlp, Backend>(key(0), hidden == 256);
+    auto step = train_step(model, read, adam{});
+    report(milliseconds, "mlp", step, image, label);
+  }
+  {
+    auto model = init<cnn, Backend>(key(0), narrow == 16, wide == 32, flat == 1568, hidden == 128);
+    auto step = train_step(model, read, adam{});
+    report(milliseconds, "cnn", step, image, label);
+  }
+  {
+    auto model = init<transformer, Backend>(key(0), channel == 96, heads_dim == 96, feature == 384, time_feature == 96,
+                                                 six == 576, two == 192, instances_of("blocks", 4));
+    // As the peer: noise and times lie ready.
+    auto step = train_step(
+        model,
+        [](auto m, auto x, auto noise, auto t, auto classes) {
+          auto data = to_patches(x);
+          return mse(m(flow_sample(data, to_patches(noise), t), t, classes), flow_target(data, to_patches(noise)));
+        },
+        adamw{}, {.ema = 0.999});
+    report(milliseconds, "dit", step, image, picture(2), random_on<Backend, tensor<f32, batch>>({128}, 3), label);
+  }
+}
+
+}  // namespace steps
