@@ -86,8 +86,8 @@ template <class T> struct normal_pair { T first, second; };
   double u = uniform01(w0, w1) + 0x1p-53;
   double t = 6.283185307179586 * uniform01(w2, w3);
 #if defined(__CUDA_ARCH__)
-  double r = sqrt(-2.0 * log(u));
-  return {r * cos(t), r * sin(t)};
+  double r = ::sqrt(-2.0 * ::log(u));
+  return {r * ::cos(t), r * ::sin(t)};
 #else
   double r = __builtin_sqrt(-2.0 * __builtin_log(u));
   return {r * __builtin_cos(t), r * __builtin_sin(t)};
