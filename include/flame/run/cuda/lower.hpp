@@ -140,12 +140,17 @@ template <class F> cudaGraphExec_t capture(F&& body) {
 
 }  // namespace lowering
 
-// The libraries' handles of one program: those of cuDNN serve one thread at a time, as a program does.
+// The libraries' handles of one program, made when a step needs them: those of cuDNN serve one thread at a
+// time, as a program does.
 struct libraries {
   cuda_kernels::kernel_store& kernels;
-  cuda_kernels::blas blas;
+  std::optional<cuda_kernels::blas> own_blas;
   std::optional<cuda_kernels::dnn> own_dnn;
-  explicit libraries(cuda_kernels::kernel_store& k) : kernels(k), blas(k) {}
+  explicit libraries(cuda_kernels::kernel_store& k) : kernels(k) {}
+  cuda_kernels::blas& blas() {
+    if (!own_blas) own_blas.emplace(kernels);
+    return *own_blas;
+  }
   cuda_kernels::dnn* dnn() {
     if (!own_dnn) own_dnn.emplace();
     return &*own_dnn;
@@ -189,10 +194,10 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
       cuda_kernels::contraction_options options;
       options.alignment = {alignment(0), alignment(1), alignment(2)};
       auto x = std::make_shared<cuda_kernels::prepared_contraction>(
-          libs.blas.prepare(library::contraction_of(s), options));
+          libs.blas().prepare(library::contraction_of(s), options));
       r.names = x->names(), r.workspace = x->workspace();
       r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
-        libs.blas.run(*x, t[0], t[1], t[2], stream, workspace);
+        libs.blas().run(*x, t[0], t[1], t[2], stream, workspace);
       };
       return r;
     }
