@@ -27,7 +27,7 @@ def to_gpu(made):
 def graphed_ms(make, fast):
     module, inputs, loss, optimizer, average = to_gpu(make())
     if fast:
-        loss = torch.compile(loss, mode="max-autotune-no-cudagraphs")
+        loss = torch.compile(loss)  # max-autotune takes minutes a variant, and its products are cuBLAS' here
     step = steps.step_of(module, inputs, loss, optimizer, average)
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
