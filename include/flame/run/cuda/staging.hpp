@@ -2,6 +2,7 @@
 // them in the order of a stream. The caller's memory is free at once, and the host waits for the stream only
 // where all of it is under way.
 #pragma once
+#include <flame/base/config.hpp>
 #include <flame/run/cuda/check.hpp>
 
 #include <algorithm>
