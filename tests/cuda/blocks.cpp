@@ -1,4 +1,5 @@
-// Small blocks of device memory: sizes, the order in which they are taken again, how many are kept. Needs no GPU.
+// Small blocks of device memory: sizes, the order in which they are taken again, how many are kept. Needs no
+// GPU.
 //
 // labels: cuda
 #include <doctest/doctest.h>

@@ -26,8 +26,8 @@ struct cuda {
   // The GPU that this thread uses: tensors and programs that are made from here on lie there.
   static int device();
   static void set_device(int device);
-  // A cudaStream_t; null is the library's own. Tensors that are made while it is set are released in its order, so it
-  // must outlive them.
+  // A cudaStream_t; null is the library's own. Tensors that are made while it is set are released in its
+  // order, so it must outlive them.
   static void* stream();
   static void set_stream(void* stream);
   // Waits for the work of this thread's stream. Throws what kernels found wrong meanwhile.
