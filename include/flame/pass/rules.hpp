@@ -1,9 +1,9 @@
 // The derivative of every primitive: what the cotangent of a node adds to the cotangents of its operands.
 //
-// A cotangent may lack axes of its node: it is then the same along them. Where PyTorch chooses a value at a point
-// without a derivative, so does this table: relu, abs and sign 0 at 0; minimum and maximum of equal operands one half
-// each, and one each where one is NaN; max and min over an axis share alike among equal elements; clamp passes at its
-// edges.
+// A cotangent may lack axes of its node: it is then the same along them. Where PyTorch chooses a value at a
+// point without a derivative, so does this table: relu, abs and sign 0 at 0; minimum and maximum of equal
+// operands one half each, and one each where one is NaN; max and min over an axis share alike among equal
+// elements; clamp passes at its edges.
 #pragma once
 #include <flame/pass/simplify.hpp>
 
@@ -12,7 +12,8 @@ namespace flame {
 struct backward {
   graph& g;  // every node added is simple (pass/simplify.hpp)
 
-  constexpr int put(op code, array_view<int> in, array_view<const axis_info*> axes = {}, array_view<u64> numbers = {}) {
+  constexpr int put(op code, array_view<int> in, array_view<const axis_info*> axes = {},
+                    array_view<u64> numbers = {}) {
     return simplest(g, g.put(code, in, axes, numbers));
   }
   constexpr int unary(op code, int a) { return put(code, {&a, 1}); }
@@ -36,6 +37,7 @@ struct backward {
     if (g.nodes.items[n].type == g.nodes.items[operand].type) return cotangent;
     const tensor_type whole = g.type(n), part = g.type(operand);
     if (whole.rank == part.rank) return cotangent;
+    if (g.is(cotangent, op::neg)) return neg(reduce(g.arg(cotangent, 0), n, operand));
     list<const axis_info*> summed;
     for (int i = 0; i < whole.rank; ++i) {
       const axis_info* a = whole.axes[i];
@@ -46,11 +48,11 @@ struct backward {
         cotangent = mul(cotangent, g.extent(a, part.element));
     }
     if (summed.empty()) return cotangent;
-    if (g.is(cotangent, op::neg)) return neg(reduce(g.arg(cotangent, 0), n, operand));
     sort(summed, by_id{});
     return put(op::sum, {&cotangent, 1}, summed);
   }
-  constexpr int reread(op code, int n, array_view<int> in) {  // the same axes and numbers under another operation
+  constexpr int reread(op code, int n,
+                       array_view<int> in) {  // the same axes and numbers under another operation
     return put(code, in, g.axes_of(n), g.numbers_of(n));
   }
 
@@ -102,7 +104,7 @@ struct backward {
           return mul(d, select(binary(op::equal, b, number(0, b)), number(0, b), slope));
         } else {
           int flat = binary(op::logical_and, binary(op::equal, a, number(0, a)),
-                              binary(op::less_equal, number(0, b), b));
+                            binary(op::less_equal, number(0, b), b));
           return mul(d, select(flat, number(0, n), mul(n, unary(op::log, a))));
         }
       case op::minimum:
@@ -161,14 +163,11 @@ struct backward {
         if (!g.type(d).has(g.axis(n, 1))) return d;
         name(1, 1), name(0, 1);
         return put(op::rename, {&d, 1}, with);
-      case op::split:
-        name(1, last), name(0, 1);
-        return move(op::merge);
-      case op::merge:
-        name(last, 1), name(0, last);
-        return move(op::split);
+      case op::split: name(1, last), name(0, 1); return move(op::merge);
+      case op::merge: name(last, 1), name(0, last); return move(op::split);
       case op::slice: {
-        const u64 numbers[] = {g.number(n, 0), static_cast<u64>(as_result), __builtin_bit_cast(u64, 0.0), g.number(n, 1)};
+        const u64 numbers[] = {g.number(n, 0), static_cast<u64>(as_result), __builtin_bit_cast(u64, 0.0),
+                               g.number(n, 1)};
         name(1, 1), name(0, 1), name(2, last - 1);
         return move(op::pad, numbers);
       }
@@ -193,7 +192,8 @@ struct backward {
       return reread(code, n, in);
     };
     switch (g[n].code) {
-      case op::contract: return simplest(g, i == 0 ? g.contract(d, b, g.type(a)) : g.contract(a, d, g.type(b)));
+      case op::contract:
+        return simplest(g, i == 0 ? g.contract(d, b, g.type(a)) : g.contract(a, d, g.type(b)));
       case op::conv: return i == 0 ? both(op::conv_data, d, b) : both(op::conv_weight, a, d);
       case op::conv_data: return i == 0 ? both(op::conv, d, b) : both(op::conv_weight, d, a);
       case op::conv_weight: return i == 0 ? both(op::conv_data, b, d) : both(op::conv, a, d);

@@ -1,4 +1,5 @@
-// Simplification: identities, each applied where its left side stands. None changes what NaN or infinity give.
+// Simplification: identities, each applied where its left side stands. None changes what NaN or infinity
+// give.
 #pragma once
 #include <flame/graph/graph.hpp>
 
@@ -8,7 +9,9 @@ constexpr int simplest(graph& g, int n);
 
 namespace identity {
 
-[[nodiscard]] constexpr double value(const graph& g, int n) { return __builtin_bit_cast(double, g.number(n, 0)); }
+[[nodiscard]] constexpr double value(const graph& g, int n) {
+  return __builtin_bit_cast(double, g.number(n, 0));
+}
 [[nodiscard]] constexpr bool constant(const graph& g, int n) { return g.is(n, op::constant); }
 [[nodiscard]] constexpr dtype element(const graph& g, int n) { return g.type(n).element; }
 
@@ -72,12 +75,14 @@ constexpr int multiples(graph& g, int a, int b) {
   return g.binary(op::mul, g.constant(factor[0] + factor[1], element(g, a)), x[0]);
 }
 
-// a + -b = a - b, a - -b = a + b, -x - x = -2 x, the sign of a product or quotient stands outside (-a b = -(a b),
-// -2 x = -(2 x)), c (d x) = (cd) x, x / c (a power of two), x + x = 2 x, c x + d x = (c + d) x for positive c and d,
-// pow(x, 2) = x x, pow(x, 0.5) is left
+// a + -b = a - b, a - -b = a + b, -x - x = -2 x, the sign of a product or quotient stands outside (-a b = -(a
+// b), -2 x = -(2 x)), c (d x) = (cd) x, x / c (a power of two), x + x = 2 x, c x + d x = (c + d) x for
+// positive c and d, pow(x, 2) = x x, pow(x, 0.5) is left
 constexpr int combining(graph& g, op code, int a, int b) {
   auto negated = [&](int n) { return g.is(n, op::neg); };
-  auto negative = [&](int n) { return negated(n) || (constant(g, n) && is_floating(element(g, n)) && value(g, n) < 0); };
+  auto negative = [&](int n) {
+    return negated(n) || (constant(g, n) && is_floating(element(g, n)) && value(g, n) < 0);
+  };
   auto positive = [&](int n) {
     return negated(n) ? g.arg(n, 0) : negative(n) ? g.constant(-value(g, n), element(g, n)) : n;
   };
@@ -145,8 +150,9 @@ constexpr bool sort_axes(list<const axis_info*>& axes) {
   return !sorted;
 }
 
-// permute(permute(x)) = permute(x), permute to the order it has, rename there and back, broadcast(broadcast(x)),
-// sum over no axes, sum(sum(x)) over all their axes, split(merge(x)) and merge(split(x)) of the same parts
+// permute(permute(x)) = permute(x), permute to the order it has, rename there and back,
+// broadcast(broadcast(x)), sum over no axes, sum(sum(x)) over all their axes, split(merge(x)) and
+// merge(split(x)) of the same parts
 constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes) {
   auto rotated = [&](int n) {  // the parts of a split, then its axis, are those of a merge
     int k = axes.size();
@@ -180,7 +186,10 @@ constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes
       return -1;
     case op::split: return g.is(a, op::merge) && rotated(a) ? g.arg(a, 0) : -1;
     case op::merge: return g.is(a, op::split) && rotated(a) ? g.arg(a, 0) : -1;
-    case op::sum: case op::prod: case op::max: case op::min: {
+    case op::sum:
+    case op::prod:
+    case op::max:
+    case op::min: {
       if (axes.empty()) return a;
       list<const axis_info*> all(axes);
       if (g.is(a, code)) {
@@ -194,17 +203,19 @@ constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes
   }
 }
 
-// slice(broadcast(x)) = broadcast(x) along an axis that x lacks, where the slice does not tell how long its axis is
+// slice(broadcast(x)) = broadcast(x) along an axis that x lacks, where the slice does not tell how long its
+// axis is
 constexpr int sliced(graph& g, int n) {
   const int a = g.arg(n, 0);
-  if (!g.is(a, op::broadcast) || static_cast<i64>(g.number(n, 2)) != as_result || g.type(g.arg(a, 0)).has(g.axis(n, 0)))
+  if (!g.is(a, op::broadcast) || static_cast<i64>(g.number(n, 2)) != as_result ||
+      g.type(g.arg(a, 0)).has(g.axis(n, 0)))
     return -1;
   const tensor_type t = g.type(n);
   return g.with_axes(op::broadcast, g.arg(a, 0), {t.axes, t.rank});
 }
 
-// op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order; op of broadcast scalars is the
-// broadcast of a scalar.
+// op(broadcast(x), y) = op(x, y) where y has all axes of the result in their order; op of broadcast scalars
+// is the broadcast of a scalar.
 constexpr int unbroadcast(graph& g, int n) {
   const node o = g[n];
   int full = -1, in[3] = {};
@@ -244,8 +255,8 @@ constexpr int unbroadcast(graph& g, int n) {
   return a.rank == b.rank;
 }
 
-// contract(permute(x), y) = contract(x, y); an axis along which an operand is only repeated leaves it, unless the other
-// is summed over it: then the sum alone is left where the operand is 1.
+// contract(permute(x), y) = contract(x, y); an axis along which an operand is only repeated leaves it, unless
+// the other is summed over it: then the sum alone is left where the operand is 1.
 constexpr int contracted(graph& g, int n) {
   const tensor_type out = g.type(n);
   tensor_type whole = out;  // of the result, less the axes along which it is only repeated
@@ -331,11 +342,14 @@ constexpr int rewrite(graph& g, int n) {
 
 // What the identities make of a node whose operands are simple.
 constexpr int simplest(graph& g, int n) {
+  const int of = g.nodes.items[n].type;
+  const tensor_type t = g.type(n);
   for (int step = 0; step < 16; ++step) {
     int next = rewrite(g, n);
     if (next < 0 || next == n) break;
     n = next;
   }
+  if (g.nodes.items[n].type != of && g.type(n).rank == t.rank && !t.stack) n = g.as_type(n, t);
   return n;
 }
 

@@ -60,7 +60,8 @@ struct space {
   tensor_type all;      // the iteration space
   tensor_type inner;    // rows: the trailing axes that are reduced in the middle
   tensor_type columns;  // what column reductions sum over
-  bool has_inner = false, has_columns = false;
+  bool has_inner = false, has_columns = false, has_total = false,
+       repeats = false;  // repeats: a total of what lacks axes of its operand's type
 };
 
 // The space of two groups that become one.
@@ -80,6 +81,15 @@ struct space {
     out.all = large.all, out.inner = rest, out.has_inner = true;
   }
   if (out.has_inner && out.has_columns && !equal_sets(minus(out.all, out.inner), out.columns)) return false;
+  out.has_total = a.has_total || b.has_total, out.repeats = a.repeats || b.repeats;
+  if (out.repeats && out.has_inner) return false;
+  if (out.has_total && out.has_columns) {
+    int last = -1;
+    for (int i = 0; i < out.all.rank; ++i)
+      if (out.columns.has(out.all.axes[i])) last = i;
+    for (int i = 0; i < last; ++i)
+      if (!out.columns.has(out.all.axes[i])) return false;
+  }
   return true;
 }
 
@@ -179,6 +189,8 @@ struct state {
         s.inner = over, s.has_inner = true;
       else if (over.rank < s.all.rank)
         s.columns = over, s.has_columns = true;
+      else
+        s.has_total = true, s.repeats = !equal_sets(g.type(meant(g, g.arg(n, 0))), s.all);
     }
     return s;
   }
@@ -196,7 +208,8 @@ struct state {
         height[n] = 0;
         for (int r : readers[n]) raise(height[n], waiting[r] ? height[r] + 1 : above(r));
         int operand = meant(g, g.arg(n, 0));
-        if (how[operand] == making::fused && equal_sets(g.type(operand), g.type(g.arg(n, 0))))
+        if (how[operand] == making::fused && (!is_reduction(g, operand) || row[operand]) &&
+            equal_sets(g.type(operand), g.type(g.arg(n, 0))))
           waiting[n] = 1;  // for the group that computes its operand
         else
           group_of[n] = found(space_of(n), height[n]);
