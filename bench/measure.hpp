@@ -66,7 +66,7 @@ inline double peak_gflops() {
         // One variable a chain: an array stays in memory.
         V a = host_kernels::simd::splat<V>(0.999f), b = host_kernels::simd::splat<V>(1e-3f);
         V s0 = a, s1 = b, s2 = a, s3 = b, s4 = a, s5 = b, s6 = a, s7 = b, s8 = a, s9 = b, s10 = a, s11 = b;
-        auto step = [&](V& sum) __attribute__((always_inline)) { sum = host_kernels::simd::fma(sum, a, b); };
+        auto step = [&](V & sum) __attribute__((always_inline)) { sum = host_kernels::simd::fma(sum, a, b); };
         for (int n = 0; n < rounds; ++n)
           step(s0), step(s1), step(s2), step(s3), step(s4), step(s5), step(s6), step(s7), step(s8), step(s9),
               step(s10), step(s11);

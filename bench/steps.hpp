@@ -11,6 +11,8 @@ using namespace digits;
 
 // Milliseconds of one call, by whichever clock suits the backend.
 using timer = double (*)(const std::function<void()>& call);
+// What else a program wants to say of a step's program.
+inline void (*inspect)(const char* name, const flame::program& plan) = nullptr;
 
 template <class Backend, class Tensor> auto random_on(const std::vector<i64>& extents, u64 seed) {
   Tensor t(extents);
@@ -24,6 +26,7 @@ void report(timer milliseconds, const char* name, Step& step, const T&... batch)
   std::printf("{\"name\": \"step.%s\", \"ms\": %.3f}\n", name, ms);
   std::printf("{\"name\": \"step.%s.memory\", \"bytes\": %lld}\n", name, step.working_bytes());
   std::fflush(stdout);
+  if (inspect) inspect(name, step.plan());
 }
 
 template <class Backend> void all(timer milliseconds) {
@@ -44,17 +47,19 @@ template <class Backend> void all(timer milliseconds) {
     report(milliseconds, "cnn", step, image, label);
   }
   {
-    auto model = init<transformer, Backend>(key(0), channel == 96, heads_dim == 96, feature == 384, time_feature == 96,
-                                                 six == 576, two == 192, instances_of("blocks", 4));
+    auto model =
+        init<transformer, Backend>(key(0), channel == 96, heads_dim == 96, feature == 384, time_feature == 96,
+                                   six == 576, two == 192, instances_of("blocks", 4));
     // As the peer: noise and times lie ready.
-    auto step = train_step(
-        model,
-        [](auto m, auto x, auto noise, auto t, auto classes) {
-          auto data = to_patches(x);
-          return mse(m(flow_sample(data, to_patches(noise), t), t, classes), flow_target(data, to_patches(noise)));
-        },
-        adamw{}, {.ema = 0.999});
-    report(milliseconds, "dit", step, image, picture(2), random_on<Backend, tensor<f32, batch>>({128}, 3), label);
+    auto step = train_step(model,
+                           [](auto m, auto x, auto noise, auto t, auto classes) {
+                             auto data = to_patches(x);
+                             return mse(m(flow_sample(data, to_patches(noise), t), t, classes),
+                                        flow_target(data, to_patches(noise)));
+                           },
+                           adamw{}, {.ema = 0.999});
+    report(milliseconds, "dit", step, image, picture(2), random_on<Backend, tensor<f32, batch>>({128}, 3),
+           label);
   }
 }
 
