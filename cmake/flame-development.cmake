@@ -26,7 +26,9 @@ else()
   message(STATUS "CUDA: no nvcc found; everything is built for the host alone")
 endif()
 
-include(flame-cuda)
+if(FLAME_CUDA)
+  include(flame-cuda)
+endif()
 
 # Eigen is the reference of the host's contractions in tests, and stands beside them in a benchmark.
 find_package(Eigen3 QUIET CONFIG)  # no version: 3.4 and 5 both serve, but neither's package answers to the other
