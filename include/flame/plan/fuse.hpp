@@ -171,7 +171,7 @@ struct writer {
   };
   for (int i = n - 1; i >= 0; --i) {
     if (s.how[i] == making::dead) continue;
-    bool needs = s.output[i] != 0;
+    bool needs = s.output[i] != 0 || memory[i] != 0;
     for (int r : s.readers[i]) {
       if (s.how[r] == making::library || s.how[r] == making::call) needs = true;
       bool made =
@@ -189,6 +189,9 @@ struct writer {
         needs = true;
     }
     memory[i] = needs;
+    // A broadcast's copy reads what it means, past an order that the group wrote for itself.
+    if (const int of = fusing::meant(g, i); needs && g.is(i, op::broadcast) && s.how[of] == making::fused)
+      memory[of] = 1;
   }
   // Copies: values without a step that must stand in memory after all.
   auto copies = [&](int i) {
