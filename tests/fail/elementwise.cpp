@@ -15,6 +15,9 @@
 // error 11: flame::less(a, b): the operand must be a number, not a boolean or a key
 // error 12: flame::add(a, b): the operand must be a number, not a boolean or a key
 // error 13: flame: a literal such as 2_c or 1e-5_c is a decimal number
+// error 14: flame: a floating number beside an integer operand: cast it
+// error 15: flame: a floating number beside an integer operand: cast it
+// error 16: flame: a floating number beside an integer operand: cast it
 #include <flame/language.hpp>
 
 using namespace flame;
@@ -70,6 +73,12 @@ auto refused = (x > 0) < (x > 1);
 auto refused = (x > 0) + (x > 1);
 #elif MUST_FAIL == 13
 auto refused = x * 0x2p3_c;
+#elif MUST_FAIL == 14
+auto refused = counts * 3.7;
+#elif MUST_FAIL == 15
+auto refused = 5.5_c < counts;
+#elif MUST_FAIL == 16
+auto refused = where(x > 0, counts, 0.0f);
 #else
 auto taken_1 = x + cast<f32>(halves);
 auto taken_2 = cast<f32>(counts) * x;
@@ -84,6 +93,9 @@ auto taken_10 = x > 0 && x < 1;
 auto taken_11 = x < 1;
 auto taken_12 = cast<i32>(x > 0) + cast<i32>(x > 1);
 auto taken_13 = x * 16_c;
+auto taken_14 = cast<f32>(counts) * 3.7 + cast<f32>(counts * 3);
+auto taken_15 = 5_c < counts;
+auto taken_16 = where(x > 0, counts, 0);
 #endif
 
 int main() {}
