@@ -191,6 +191,21 @@ TEST_CASE("NaN and infinity propagate") {
   CHECK(product(1, 1) == infinity);
 }
 
+TEST_CASE("Constants are folded only where they mean the same in the element type") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const tensor<f32, batch> small{1e-30f, 0}, large{infinity, 1e38f}, zeros{0.0f, -0.0f};
+  auto both = [](const tensor<f32, batch>& t) { return std::to_string(t(0)) + " " + std::to_string(t(1)); };
+  CHECK(eval(1e30_c * (1e30_c * small))(0) == doctest::Approx(1e30));
+  CHECK(eval(1e30_c * (1e30_c * small))(1) == 0);
+  CHECK(eval(1e-30_c * (1e-30_c * large))(0) == infinity);
+  CHECK(eval(1e-30_c * (1e-30_c * large))(1) == doctest::Approx(1e-22));
+  CHECK(eval(3e38_c * small + 3e38_c * small)(0) == doctest::Approx(6e8));
+  CHECK(eval(3e38_c * small + 3e38_c * small)(1) == 0);
+  CHECK(both(eval(1_c / (0_c - zeros))) == "inf inf");
+  CHECK(both(eval(1_c / (zeros + 0_c))) == "inf inf");
+  CHECK(both(eval(1_c / -zeros)) == "-inf inf");
+}
+
 TEST_CASE("Views with strides are arguments like others") {
   auto f = compile<backend>(softmax(x * y, feature), x, y);
   const auto wide = normal(key(1), feature == 6, batch == 5);

@@ -84,11 +84,11 @@ static_assert(alike(grad(sum(s * x * y), s), sum(x* y)));
 
 // Identities: one type, however it was written. Signs stand outside of products and quotients.
 static_assert(alike(x * y, y* x) && alike(x + y, y + x) && alike(maximum(x, y), maximum(y, x)));
-static_assert(alike(x * 1_c, x) && alike(x + 0_c, x) && alike(x / 1_c, x) && alike(pow(x, 1_c), x));
+static_assert(alike(x * 1_c, x) && alike(x - 0_c, x) && alike(x / 1_c, x) && alike(pow(x, 1_c), x));
 static_assert(alike(-x * y, x * -y) && alike(-x * y, -(x* y)) && alike(-x * -y, x* y));
 static_assert(alike(-x / y, -(x / y)) && alike(x / -y, -(x / y)) && alike(-x / -y, x / y));
 static_assert(alike(-2_c * x, -(2_c * x)) && alike(2_c * -x, -(2_c * x)) && alike(-1_c / x, -reciprocal(x)));
-static_assert(alike(x - -y, x + y) && alike(-x + y, y - x) && alike(-(-x), x) && alike(0_c - x, -x));
+static_assert(alike(x - -y, x + y) && alike(-x + y, y - x) && alike(-(-x), x));
 static_assert(alike(x + x, 2_c * x) && alike(x + 2_c * x, 3_c * x) && alike(-x - x, -2_c * x));
 static_assert(alike(1e-3_c * x, 0.001_c * x) && alike(2.5e2_c * x, 250_c * x) &&
               alike(1_c / 8_c * x, 0.125_c * x));
@@ -100,6 +100,11 @@ static_assert(alike(sum(x), sum(x, col, row)) && alike(sum(sum(x, row), col), su
 // What would give something else where an operand is infinite, NaN or zero stays as written.
 static_assert(!alike(x * 0_c, 0_c * y) && !alike(x - x, y - y) && !alike(x / x, y / y));
 static_assert(!alike(-(x - y), y - x) && !alike(3_c * x - 2_c * x, x) && !alike(!(x < y), y <= x));
+static_assert(!alike(0_c - x, -x) && !alike(x + 0_c, x));
+// And constants whose product or sum in f64 is no normal number of the element type.
+static_assert(alike(1e20_c * (1e15_c * x), 1e35_c * x) && !alike(1e30_c * (1e30_c * x), 1e60_c * x));
+static_assert(!alike(1e-30_c * (1e-30_c * x), 1e-60_c * x) && !alike(0_c * (2_c * x), 0_c * x));
+static_assert(!alike(3e38_c * x + 3e38_c * x, 6e38_c * x) && alike(1e38_c * x + 1e38_c * x, 2e38_c * x));
 static_assert(!alike((x + y) - y, x) && !alike(x / y, x* reciprocal(y)) && !alike(x / 3_c, x*(1_c / 3_c)));
 
 int main() {}

@@ -1,5 +1,5 @@
-// Simplification: identities, each applied where its left side stands. None changes what NaN or infinity
-// give.
+// Simplification: identities, each applied where its left side stands. None changes what NaN, infinities and
+// zeros of both signs give.
 #pragma once
 #include <flame/graph/graph.hpp>
 
@@ -15,32 +15,40 @@ namespace identity {
 [[nodiscard]] constexpr bool constant(const graph& g, int n) { return g.is(n, op::constant); }
 [[nodiscard]] constexpr dtype element(const graph& g, int n) { return g.type(n).element; }
 
-// Arithmetic on constants, where f64 gives what the operation would.
-constexpr int fold_constants(graph& g, op code, int a, int b) {
-  if (!constant(g, a) || !constant(g, b) || !is_floating(element(g, a))) return -1;
-  double x = value(g, a), y = value(g, b);
-  dtype d = element(g, a);
-  switch (code) {
-    case op::add: return g.constant(x + y, d);
-    case op::sub: return g.constant(x - y, d);
-    case op::mul: return g.constant(x * y, d);
-    case op::div: return y != 0 ? g.constant(x / y, d) : -1;
-    default: return -1;
+// Whether a constant and products of two such in f64, in which constants are folded, are what they are in its
+// element type: finite and normal there. Of f64 half the exponents, so that nothing overflows in constant
+// evaluation.
+constexpr bool is_moderate(double x, dtype d) {
+  const double size = x < 0 ? -x : x;
+  switch (d) {
+    case dtype::f64: return size >= 0x1p-500 && size <= 0x1p500;
+    case dtype::f32: return size >= 0x1p-126 && size <= 0x1.fffffep127;
+    case dtype::bf16: return size >= 0x1p-126 && size <= 0x1.fep127;
+    case dtype::f16: return size >= 0x1p-14 && size <= 0x1.ffcp15;
+    default: return false;
   }
 }
 
-// x + 0 = x, x * 1 = x, x / 1 = x, x - 0 = x, 0 - x = -x, x * -1 = -x, x / -1 = -x, 1 / x = reciprocal(x)
-constexpr int neutral(graph& g, op code, int a, int b) {
-  auto keeps = [&](int x, int other) { return g.type(x).rank >= g.type(other).rank; };
+// The constant that an operation makes of two; -1 where it would overflow or underflow, or one of them does.
+constexpr int folded(graph& g, op code, double x, double y, dtype d) {
+  auto plain = [&](double c) { return c == 0 || is_moderate(c, d); };
+  if (!plain(x) || !plain(y) || (code == op::div && y == 0)) return -1;
+  double r = 0;
   switch (code) {
-    case op::add:
-      if (g.is_constant(a, 0) && keeps(b, a)) return b;
-      if (g.is_constant(b, 0) && keeps(a, b)) return a;
-      return -1;
-    case op::sub:
-      if (g.is_constant(b, 0)) return a;
-      if (g.is_constant(a, 0)) return g.unary(op::neg, b);
-      return -1;
+    case op::add: r = x + y; break;
+    case op::sub: r = x - y; break;
+    case op::mul: r = x * y; break;
+    case op::div: r = x / y; break;
+    default: return -1;
+  }
+  return plain(r) ? g.constant(r, d) : -1;
+}
+
+// x * 1 = x, x / 1 = x, x - 0 = x, x * -1 = -x, x / -1 = -x, 1 / x = reciprocal(x). Not 0 - x = -x and x + 0
+// = x: of a zero they are zeros of two signs, and one over them infinities of two.
+constexpr int neutral(graph& g, op code, int a, int b) {
+  switch (code) {
+    case op::sub: return g.is_constant(b, 0) ? a : -1;
     case op::mul:
       if (g.is_constant(a, 1)) return b;
       if (g.is_constant(b, 1)) return a;
@@ -72,12 +80,13 @@ constexpr int multiples(graph& g, int a, int b) {
   }
   // With factors of two signs an infinity would come out another way.
   if (x[0] != x[1] || !(factor[0] > 0) || !(factor[1] > 0)) return -1;
-  return g.binary(op::mul, g.constant(factor[0] + factor[1], element(g, a)), x[0]);
+  const int sum = folded(g, op::add, factor[0], factor[1], element(g, a));
+  return sum < 0 ? -1 : g.binary(op::mul, sum, x[0]);
 }
 
 // a + -b = a - b, a - -b = a + b, -x - x = -2 x, the sign of a product or quotient stands outside (-a b = -(a
-// b), -2 x = -(2 x)), c (d x) = (cd) x, x / c (a power of two), x + x = 2 x, c x + d x = (c + d) x for
-// positive c and d, pow(x, 2) = x x, pow(x, 0.5) is left
+// b), -2 x = -(2 x)), c (d x) = (cd) x where cd is moderate, x / c (a power of two), x + x = 2 x, c x + d x =
+// (c + d) x for positive c and d, pow(x, 2) = x x, pow(x, 0.5) is left
 constexpr int combining(graph& g, op code, int a, int b) {
   auto negated = [&](int n) { return g.is(n, op::neg); };
   auto negative = [&](int n) {
@@ -108,14 +117,15 @@ constexpr int combining(graph& g, op code, int a, int b) {
         int t = l;
         l = r, r = t;
       }
-      if (!constant(g, l) || !is_floating(element(g, l))) return -1;
-      return g.binary(op::mul, g.constant(value(g, c) * value(g, l), element(g, c)), r);
+      if (!constant(g, l) || value(g, c) == 0) return -1;
+      const int product = folded(g, op::mul, value(g, c), value(g, l), element(g, c));
+      return product < 0 ? -1 : g.binary(op::mul, product, r);
     }
     case op::div:
       if (constant(g, b)) {
         double c = value(g, b);
-        double r = 1 / c;
-        if (c != 0 && r * c == 1 && (__builtin_bit_cast(u64, c) & 0xfffffffffffffull) == 0)
+        double r = is_moderate(c, element(g, b)) ? 1 / c : 0;
+        if (is_moderate(r, element(g, b)) && (__builtin_bit_cast(u64, c) & 0xfffffffffffffull) == 0)
           return g.binary(op::mul, g.constant(r, element(g, b)), a);
       }
       return -1;
@@ -320,7 +330,11 @@ constexpr int rewrite(graph& g, int n) {
     case op_kind::binary: {
       int a = g.arg(n, 0), b = g.arg(n, 1);
       if (identity::constant(g, a) || identity::constant(g, b)) {
-        if (int r = identity::fold_constants(g, code, a, b); r >= 0) return r;
+        if (identity::constant(g, a) && identity::constant(g, b))
+          if (int r = identity::folded(g, code, identity::value(g, a), identity::value(g, b),
+                                       identity::element(g, a));
+              r >= 0)
+            return r;
         if (int r = identity::neutral(g, code, a, b); r >= 0) return r;
       }
       if (int r = identity::combining(g, code, a, b); r >= 0) return r;
