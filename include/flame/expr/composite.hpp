@@ -165,7 +165,9 @@ struct class_axis<shape<E, X...>, shape<F, Y...>> {
 }  // namespace detail
 
 // cross_entropy(logits, label) = mean over the labels of logsumexp(logits) - logits[label]; the axis of the classes is
-// the one that the labels lack. label: integers.
+// the one that the labels lack. label: integers in [0, classes). A label outside of it, PyTorch's -100 too, is not
+// refused, which would take a kernel more: it chooses no class, so that its term is logsumexp(logits) and no logit is
+// pushed up. Leaving such labels out of the mean (ignore_index) is not there yet.
 template <operand_type A, operand_type L>
 constexpr auto cross_entropy(const A& logits, const L& label) {
   using axes = detail::class_axis<shape_of<A>, shape_of<L>>;
