@@ -5,7 +5,8 @@ compare.py BUILD [--only PART] [--seconds S] [--out FOLDER]
 BUILD is CMake's folder (build/default), PART one of compile, steps, maps, rows, products. Prints a table and writes it
 as FOLDER/host-<date>.md and .json (bench/results). Both sides run on the same two cores, turn by turn: of rows and
 products each case is measured here, there and here again, of the steps all of them are, and of maps one side after the
-other. Numbers are medians. Under a load other than its own the table means little; it says how much there was.
+other. Numbers are medians. Both sides run with real-time priority where this process may have it. Under a load other than
+its own the table means little; it says how much there was, and whether priority was had.
 """
 
 import argparse
@@ -30,14 +31,16 @@ def say(words):
     print(words, file=sys.stderr, flush=True)
 
 
-def records(command):
+def records(command, environment=None):
     """What a program prints, by name."""
-    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
+                         env={**os.environ, **(environment or {})}).stdout
     return {r["name"]: r for r in (json.loads(x) for x in out.splitlines() if x.startswith("{"))}
 
 
 # With glibc's defaults a large result's memory goes back to the system after each call, and getting it again takes longer
-# than many a kernel. Rows and products compare kernels: both sides keep their memory.
+# than many a kernel (FLAME's tensors keep their large blocks by themselves: run/large_blocks.hpp). Rows and products compare
+# kernels: both sides keep their memory. Maps are measured both ways.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
@@ -122,13 +125,23 @@ def step_rows(build, options):
 
 def map_rows(build, options):
     copy = records([build / "bench" / "rows", "machine.copy"])["machine.copy"]
-    ours = records([build / "bench" / "maps"])
-    peers = records([sys.executable, here / "peer" / "maps.py", *options])
-    for name, mine in ours.items():
-        peer = peers[name]
-        moved = 4 * peer["elements"] * (peer["inputs"] + 1)
-        yield row(name, "ms", mine["ms"], peer["eager_ms"], peer["compile_ms"], copy["ms"] * moved / copy["bytes"],
-                  f"{moved / mine['ms'] / 1e6:.0f} GB/s")
+    for words, environment in {"": {}, ", memory kept": KEEP_MEMORY}.items():
+        ours = records([build / "bench" / "maps"], environment)
+        peers = records([sys.executable, here / "peer" / "maps.py", *options], environment)
+        for name, mine in ours.items():
+            peer = peers[name]
+            moved = 4 * peer["elements"] * (peer["inputs"] + 1)
+            yield row(name + words, "ms", mine["ms"], peer["eager_ms"], peer["compile_ms"],
+                      copy["ms"] * moved / copy["bytes"], f"{moved / mine['ms'] / 1e6:.0f} GB/s")
+
+
+def take_priority():
+    """Real-time priority for this process and what it starts, or why there is none; in words for the table's head."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
+        return "both sides with real-time priority (SCHED_RR 5)"
+    except (OSError, AttributeError) as refused:
+        return f"without real-time priority ({refused})"
 
 
 def table(rows):
@@ -153,6 +166,8 @@ def main():
     given = parser.parse_args()
     build = given.build.resolve()
 
+    priority = take_priority()
+    say(priority)
     cores = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, cores)  # what is started from here on inherits it
     os.environ["OMP_NUM_THREADS"] = os.environ["FLAME_THREADS"] = str(len(cores))
@@ -188,14 +203,15 @@ def main():
     commit = (git("rev-parse", "--short", "HEAD") or "of no commit") + ("+" if git("status", "--porcelain", "-uno") else "")
     model = [x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")]
     head = (f"FLAME {commit} beside PyTorch {torch.__version__}, {datetime.date.today()}, cores {cores} of "
-            f"{os.cpu_count()}, {model[0] if model else platform.machine()}; load average {load:.1f} when it began, "
+            f"{os.cpu_count()}, {model[0] if model else platform.machine()}, {priority}; load average {load:.1f} when it began, "
             f"{os.getloadavg()[0]:.1f} at its end; {time.perf_counter() - begin:.0f} s.")
     notes = ["Medians of many calls on random data. `best` is the better of eager and torch.compile.",
              "The bound of maps and rows is a copy of as many bytes as must be read and written, by memcpy on the same",
              "cores, in the cache where they lie if one holds them; of products the multiplications and additions that",
              "the cores do in registers alone. A gradient is forward and backward. Compiling is one process here.",
-             "Of rows and products memory stays with the process (MALLOC_MMAP_MAX_=0) on both sides; steps and maps have",
-             "the system's own allocator, which gives large blocks back."]
+             "Of rows, products and maps so named memory stays with the process (MALLOC_MMAP_MAX_=0) on both sides; of",
+             "steps and the other maps PyTorch has the system's own allocator, which gives large blocks back, and FLAME",
+             "keeps them by itself."]
     text = "\n".join([head, "", *notes, "", *table(rows), ""])
     given.out.mkdir(parents=True, exist_ok=True)
     stem = given.out / f"host-{datetime.date.today()}"

@@ -5,6 +5,7 @@
 #include <flame/run/cuda/dnn.hpp>
 #include <flame/run/cuda/indexing.hpp>
 #include <flame/run/cuda/pooling.hpp>
+#include <flame/run/cuda/unfolded_convolution.hpp>
 #include <optional>
 
 namespace flame::cuda_kernels {
@@ -13,12 +14,17 @@ namespace flame::cuda_kernels {
 // (dnn.hpp), and else by FLAME's own kernel, which takes everything. engine() says which, and why.
 class prepared_convolution {
  public:
-  // cudnn may be null: then FLAME's own kernel it is. Throws flame::error for other element types, and groups
-  // that do not divide the channels.
+  // cudnn may be null: then FLAME's own kernel it is; with blas, gradients of weights may be products of
+  // matrices. Throws flame::error for other element types, and groups that do not divide the channels.
   prepared_convolution(dnn* cudnn, op operation, const library::convolution& c,
-                       const dnn_options& options = {})
+                       const dnn_options& options = {}, blas* with = nullptr)
       : cudnn_(cudnn) {
     check_convolution(operation, c);
+    if (with && unfolded_convolution::takes(operation, c)) {
+      unfolded_.emplace(*with, c, options.alignment);
+      engine_ = unfolded_->engine();
+      return;
+    }
     std::string refusal = "there is no cuDNN";
     if (cudnn) plan_ = cudnn->prepare(operation, c, refusal, options);
     if (plan_) {
@@ -30,10 +36,12 @@ class prepared_convolution {
   }
 
   // Bytes that run needs, aligned to 256.
-  [[nodiscard]] i64 workspace() const { return plan_ ? plan_->workspace() : direct_->workspace(); }
+  [[nodiscard]] i64 workspace() const {
+    return unfolded_ ? unfolded_->workspace() : plan_ ? plan_->workspace() : direct_->workspace();
+  }
   // Kernels of FLAME's own that it may start.
   [[nodiscard]] std::vector<std::string> names() const {
-    return direct_ ? direct_->names() : std::vector<std::string>{};
+    return unfolded_ ? unfolded_->names() : direct_ ? direct_->names() : std::vector<std::string>{};
   }
   // How it is done, in words, for explain.
   [[nodiscard]] const std::string& engine() const { return engine_; }
@@ -42,7 +50,9 @@ class prepared_convolution {
   // does not synchronise, and can be captured in a graph.
   void run(launcher& start, const void* a, const void* b, void* out, void* workspace,
            cudaStream_t stream) const {
-    if (plan_)
+    if (unfolded_)
+      unfolded_->run(start, a, b, out, workspace, stream);
+    else if (plan_)
       cudnn_->run(*plan_, a, b, out, workspace, stream);
     else
       direct_->run(start, a, b, out, workspace, stream);
@@ -52,6 +62,7 @@ class prepared_convolution {
   dnn* cudnn_;
   std::shared_ptr<const dnn_plan> plan_;
   std::optional<direct_convolution> direct_;
+  std::optional<unfolded_convolution> unfolded_;
   std::string engine_;
 };
 

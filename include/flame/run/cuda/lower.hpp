@@ -206,8 +206,8 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     case op::conv_weight: {
       cuda_kernels::dnn_options options;
       options.alignment = std::min({alignment(0), alignment(1), alignment(2)});
-      auto x = std::make_shared<cuda_kernels::prepared_convolution>(libs.dnn(), s.library,
-                                                                    library::convolution_of(s), options);
+      auto x = std::make_shared<cuda_kernels::prepared_convolution>(
+          libs.dnn(), s.library, library::convolution_of(s), options, &libs.blas());
       r.names = x->names(), r.workspace = x->workspace();
       r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
         x->run(libs.kernels, t[0], t[1], t[2], workspace, stream);

@@ -64,6 +64,29 @@ template <int Element> FLAME_KERNEL void conv_data(convolution c, const void* dy
   static_cast<stored*>(dx)[thread] = type::narrow(sum);
 }
 
+// The windows of x, [batch, out_height, out_width, kernel_h, kernel_w, in], zeros outside of the image. A
+// thread for each element; extents of 32 bits.
+template <int Element> FLAME_KERNEL void unfold(convolution c, const void* x, void* windows) {
+  using stored = typename number<Element>::stored;
+  const i64 thread = thread_number();
+  if (thread >= c.batch * c.out_height * c.out_width * c.kernel_h * c.kernel_w * c.in) return;
+  u32 rest = static_cast<u32>(thread);
+  auto last = [&](i64 extent) {
+    const u32 q = rest / static_cast<u32>(extent), r = rest - q * static_cast<u32>(extent);
+    rest = q;
+    return static_cast<i64>(r);
+  };
+  const i64 k = last(c.in), t = last(c.kernel_w), s = last(c.kernel_h), j = last(c.out_width),
+            i = last(c.out_height);
+  const i64 row = i * c.stride_h + s * c.dilation_h - c.pad_h,
+            column = j * c.stride_w + t * c.dilation_w - c.pad_w;
+  stored value{};
+  if (row >= 0 && row < c.height && column >= 0 && column < c.width)
+    value = static_cast<const stored*>(
+        x)[((static_cast<i64>(rest) * c.height + row) * c.width + column) * c.in + k];
+  static_cast<stored*>(windows)[thread] = value;
+}
+
 // Parts of dw from x and dy: part i sums over the pixels [i some, (i + 1) some) of y. A thread for each
 // element of each part, [parts, dw].
 template <int Element>
