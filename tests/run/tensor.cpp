@@ -132,6 +132,19 @@ TEST_CASE("A copy of the handle shares the memory, a clone does not") {
         }) == "flame::tensor::copy_from(x): x has the extents (2), expected (3)");
 }
 
+TEST_CASE("A copy between overlapping views reads what was there before") {
+  auto a = arange<f32>(row == 6);
+  a.slice(row, 1, 6).copy_from(a.slice(row, 0, 5));
+  CHECK(a.to_vector() == std::vector<f32>{0, 0, 1, 2, 3, 4});
+  a.slice(row, 0, 5).copy_from(a.slice(row, 1, 6));
+  CHECK(a.to_vector() == std::vector<f32>{0, 1, 2, 3, 4, 4});
+  a.slice(row, 0, 6, 2).copy_from(a.slice(row, 1, 6, 2));  // interleaved
+  CHECK(a.to_vector() == std::vector<f32>{1, 1, 3, 3, 4, 4});
+  matrix<f32> m{{1, 2}, {3, 4}};
+  m.copy_from(m.transpose());
+  CHECK(m.to_vector() == std::vector<f32>{1, 3, 2, 4});
+}
+
 TEST_CASE("Elements: bounds are checked, negative indices count from the end") {
   const tensor<f32, row, col> a{{1, 2, 3}, {4, 5, 6}};
   CHECK(a(1, -1) == 6);

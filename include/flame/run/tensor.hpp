@@ -5,6 +5,7 @@
 #include <flame/run/storage.hpp>
 #include <flame/run/tensor_types.hpp>
 
+#include <functional>
 #include <span>
 
 namespace flame {
@@ -143,11 +144,13 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
       memory_.fill(view(), &value.value);
     return *this;
   }
-  // Values of a tensor of equal extents, or in row-major order.
+  // Values of a tensor of equal extents, or in row-major order. Views of one memory may overlap: x is read
+  // as it was before.
   const basic_tensor& copy_from(const basic_tensor& from) const {
     if (!same_extents(from))
       refuse("copy_from(x)", "x has the extents " + detail::extents_text(from.extents_, rank) +
                                  ", expected " + detail::extents_text(extents_, rank));
+    if (overlaps(from)) return copy_from(from.clone());
     if constexpr (on_host)
       walk(rank, extents_, strides_, from.strides_, [&](i64 i, i64 j) { data_[i] = from.data_[j]; });
     else
@@ -329,6 +332,18 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
       refuse(operation, "index " + std::to_string(index) + " is outside axis " + name(axis) + " of extent " +
                             std::to_string(extents_[axis]));
     return at;
+  }
+  // Whether b is another view of bytes that this one may touch, judged by the first and the last of each.
+  bool overlaps(const basic_tensor& b) const {
+    if (size() == 0 || !data_ || !b.data_) return false;
+    bool same = data_ == b.data_;
+    const Element *last = data_, *last_of_b = b.data_;
+    for (int i = 0; i < rank; ++i) {
+      last += (extents_[i] - 1) * strides_[i], last_of_b += (extents_[i] - 1) * b.strides_[i];
+      same = same && (extents_[i] == 1 || strides_[i] == b.strides_[i]);
+    }
+    const std::less_equal<const Element*> before;
+    return !same && before(data_, last_of_b) && before(b.data_, last);
   }
   bool same_extents(const basic_tensor& b) const {
     for (int i = 0; i < rank; ++i)
