@@ -22,6 +22,8 @@ inline constexpr struct hidden : dim<48> {
 } hidden;
 inline constexpr struct word : dim<> {
 } word;
+inline constexpr struct stranger : dim<> {
+} stranger;
 
 template <class Place> struct block {
   BOOST_HANA_DEFINE_STRUCT(block, (batch_norm<in<Place, "norm">, channel>, norm),
@@ -202,6 +204,16 @@ TEST_CASE("what init is not told, or cannot use, is refused by name") {
       (init<net, host>(key(0), input_channel == 3, word == 5, instances_of("blocks", 1))),
       "flame::init: the extent of axis channel of conv.weight is known only at run time; give it, as in "
       "init<net>(key, channel == 256)");
+  CHECK_THROWS_WITH((init<net, host>(key(0), input_channel == 3, channel == 4, word == 5, stranger == 16,
+                                     instances_of("blocks", 1))),
+                    "flame::init: stranger == 16 is given, and no parameter has the axis stranger");
+  CHECK_THROWS_WITH((init<net, host>(key(0), input_channel == 3, channel == 4, word == 5, hidden == 16,
+                                     instances_of("blocks", 1))),
+                    "flame::init: hidden == 16 is given, its type says 48");
+  CHECK_NOTHROW((init<net, host>(key(0), input_channel == 3, channel == 4, word == 5, hidden == 48,
+                                 instances_of("blocks", 1))));
+  CHECK_NOTHROW((init<net, host>(key(0), input_channel == 3, channel == 4, word == 5, stranger == 16,
+                                 instances_of("blocks", 0))));  // the blocks could have had it
   CHECK_THROWS_WITH((init<net, host>(key(0), input_channel == 3, channel == 4, word == 5)),
                     "flame::init: the number of instances of the stack blocks is not given; add "
                     "instances_of(\"blocks\", n)");

@@ -64,6 +64,12 @@ auto loaded(const std::string& name) {
   return m;
 }
 
+template <class Place> struct normed_linear {
+  BOOST_HANA_DEFINE_STRUCT(normed_linear, (linear<in<Place, "fc">, feature, feature>, fc),
+                           (batch_norm<in<Place, "norm">, feature>, norm));
+  constexpr auto operator()(const auto& x) const { return norm(fc(x)); }
+};
+
 // ---- A block with everything that instances must keep apart ----
 
 template <class Place> struct block {
@@ -134,6 +140,26 @@ TEST_CASE("batch norm as PyTorch's: the batch's statistics, gradients, running s
   auto out = forward(n, [](auto p, auto zero) { return p.norm(p.x + zero); })(
       full<f64>(0.0, batch == 3, row == 4, column == 5, feature == 6));
   CHECK(distance(out.values(), reference("batch_norm.eval.output")) < 1e-9);
+}
+
+TEST_CASE("a batch without values changes nothing, one of one value no running variance") {
+  auto m = init<normed_linear, host, f64>(key(0), feature == 4);
+  auto step = train_step(
+      m,
+      [](auto net, auto x) {
+        auto y = net(x);
+        return sum(y * y);
+      },
+      sgd{.lr = 0.1});
+  const auto before = m.flat().clone();
+  step(zeros<f64>(batch == 0, feature == 4));
+  CHECK(std::ranges::equal(m.flat().values(), before.values()));
+  step(ones<f64>(batch == 1, feature == 4));
+  CHECK(std::ranges::none_of(m.flat().values(), [](double v) { return std::isnan(v); }));
+  CHECK(std::ranges::count(m.values("norm.running_var"), 1.0) == 4);
+  CHECK(std::ranges::count(m.values("norm.running_mean"), 0.0) == 0);
+  step(normal<f64>(key(1), batch == 9, feature == 4));
+  CHECK(std::ranges::count(m.values("norm.running_var"), 1.0) == 0);
 }
 
 TEST_CASE("a stack trains as the same blocks one by one: dropout, running statistics, moving average") {

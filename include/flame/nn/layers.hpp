@@ -138,7 +138,7 @@ template <class Place> struct dropout_layer {
 
 // Batch norm over every axis but Feature (Ioffe and Szegedy 2015). Training uses the batch's statistics and
 // renews the running ones: running = (1 - momentum) running + momentum batch, the variance unbiased there, as
-// in PyTorch.
+// in PyTorch. No values have no statistics, and one has no unbiased variance: what runs stays then as it is.
 template <class Place, const auto& Feature> struct batch_norm {
   BOOST_HANA_DEFINE_STRUCT(batch_norm, (param<Place, "weight", initial::ones, Feature>, weight),
                            (param<Place, "bias", initial::zeros, Feature>, bias),
@@ -154,8 +154,10 @@ template <class Place, const auto& Feature> struct batch_norm {
       using E = element_of<shape_of<decltype(x)>>;
       auto n = detail::count<E>(x, typename decltype(others)::type{});
       auto old_mean = detail::beside(running_mean, x), old_var = detail::beside(running_var, x);
-      assign(running_mean, stop_gradient(old_mean * (1 - momentum) + m * momentum));
-      assign(running_var, stop_gradient(old_var * (1 - momentum) + v * (n / (n - 1.0)) * momentum));
+      auto new_mean = old_mean * (1 - momentum) + m * momentum;
+      auto new_var = old_var * (1 - momentum) + v * (n / (n - 1.0)) * momentum;
+      assign(running_mean, stop_gradient(where(n >= 1.0, new_mean, old_mean)));
+      assign(running_var, stop_gradient(where(n >= 2.0, new_var, old_var)));
       return centred * rsqrt(v + eps) * weight + bias;
     } else {
       auto v = detail::beside(running_var, x);

@@ -90,6 +90,7 @@ struct layout_visitor {
   std::vector<prefix> prefixes = {{}};
   std::map<std::string, std::size_t> places = {};  // of paths in layout.weights
   std::vector<char> used = std::vector<char>(layout.given.adapted.size(), 0);
+  std::vector<char> asked = std::vector<char>(layout.given.axes.size(), 0);
 
   // Tied members, whose path is one, are one weight; it begins as the first of them says.
   template <class Symbol> void leaf(const std::string& path) {
@@ -155,6 +156,13 @@ struct layout_visitor {
       if (!used[i])
         throw error("flame::init: lora{.path = \"" + layout.given.adapted[i].path +
                     "\"} matches no member that the model's adapters<...> name");
+    // What a stack without instances has is not known here.
+    const bool all_known =
+        std::ranges::none_of(layout.stacks, [](const stack_place& s) { return s.count == 0; });
+    for (std::size_t i = 0; i < asked.size() && all_known; ++i)
+      if (const axis_extent& e = layout.given.axes[i]; !asked[i])
+        throw error("flame::init: " + text_of(e.axis->name) + " == " + std::to_string(e.extent) +
+                    " is given, and no parameter has the axis " + text_of(e.axis->name));
   }
 
  private:
@@ -173,12 +181,19 @@ struct layout_visitor {
     }
     return found;
   }
-  i64 extent_of(const axis_info* a, const weight& w) const {
+  i64 extent_of(const axis_info* a, const weight& w) {
+    for (std::size_t i = 0; i < asked.size(); ++i)
+      if (layout.given.axes[i].axis == a) {
+        const i64 extent = layout.given.axes[i].extent;
+        if (a->extent != dynamic && a->extent != extent)
+          throw error("flame::init: " + text_of(a->name) + " == " + std::to_string(extent) +
+                      " is given, its type says " + std::to_string(a->extent));
+        return asked[i] = 1, extent;
+      }
     if (a->extent != dynamic) return a->extent;
-    for (const axis_extent& e : layout.given.axes)
-      if (e.axis == a) return e.extent;
-    for (const axis_extent& e : layout.given.axes)  // input_of<channel> is as long as channel
-      if (a->id == mix(0x1F0F, e.axis->id)) return e.extent;
+    for (std::size_t i = 0; i < asked.size(); ++i)  // input_of<channel> is as long as channel
+      if (a->id == mix(0x1F0F, layout.given.axes[i].axis->id))
+        return asked[i] = 1, layout.given.axes[i].extent;
     if (w.rank >= 0 && a->name == text("lora_rank")) return w.rank;
     throw error("flame::init: the extent of axis " + text_of(a->name) + " of " + w.path +
                 " is known only at run time; give it, as in init<net>(key, " + text_of(a->name) + " == 256)");
