@@ -8,6 +8,7 @@
 #include <flame/run/function.hpp>
 #include <flame/run/matrix.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace eager_test {
@@ -122,6 +123,28 @@ TEST_CASE("Large tensors, on all cores") {
     most = std::max(most, std::abs(static_cast<double>(c.data()[i]) - expected) / expected);
   }
   CHECK(most < 1e-6);
+}
+
+TEST_CASE("dropout takes a key that is known now") {
+  const auto t = ones<f32>(batch == 1000);
+  const auto once = eval(dropout(t, 0.25, key(1))).to_vector();
+  const auto kept = std::ranges::count_if(once, [](float v) { return v != 0; });
+  CHECK(kept > 680);
+  CHECK(kept < 820);
+  CHECK(eval(dropout(t * 1, 0.25, key(1))).to_vector() == once);
+  CHECK(eval(dropout(t, 0.25, key(2))).to_vector() != once);
+  const auto draws = uniform(key(1), batch == 1000);  // the same draws, made by rule
+  for (i64 i = 0; i < 1000; ++i) CHECK((once[static_cast<std::size_t>(i)] != 0) == (draws(i) >= 0.25f));
+}
+
+TEST_CASE("errors name the operands of an expression by their places") {
+  const auto two = ones<f32>(batch == 2), three = ones<f32>(batch == 3);
+  CHECK_THROWS_WITH(eval(two * 2 + three),
+                    "operand #2: axis batch cannot have extent 3: elsewhere it has extent 2");
+  CHECK_THROWS_WITH(
+      eval(two + tensor<f32, batch>{}),
+      "flame::eval(e): operand #1 of e, of the tensors and numbers in it from #0 on, is a tensor "
+      "without memory");
 }
 
 }  // namespace eager_test

@@ -123,7 +123,9 @@ constexpr auto grad(const E& e, const X&... x) {
       else
         return std::tuple{one(x)...};
     } else {
-      static_assert((leaf_type<X> && ...), "flame::grad(e, x): x must be a leaf of e");
+      static_assert((leaf_type<X> && ...),
+                    "flame::grad(e, x): x must be a leaf of e, such as an input; a tensor is given to what "
+                    "compile<host>(grad(e, x), x) makes");
       if constexpr ((leaf_type<X> && ...)) {
         using source = detail::gradient_source<E, void, std::remove_cvref_t<X>...>;
         using maker = detail::gradient_maker<source, keep::cut, detail::wanted::gradients>;
@@ -138,7 +140,9 @@ template <operand_type E, operand_type... X>
 constexpr auto value_and_grad(const E& e, const X&...) {
   static_assert(detail::is_scalar<E>,
                 "flame::value_and_grad(e, x): e must be a scalar of floating type; sum it over its axes first");
-  static_assert((leaf_type<X> && ...), "flame::value_and_grad(e, x): x must be a leaf of e");
+  static_assert((leaf_type<X> && ...),
+                "flame::value_and_grad(e, x): x must be a leaf of e, such as an input; a tensor is given to what "
+                "compile<host>(value_and_grad(e, x), x) makes");
   static_assert((is_floating(dtype_of<element_of<shape_of<X>>>) && ...),
                 "flame::value_and_grad(e, x): x must have a floating element type; nothing is differentiated by integers");
   if constexpr (detail::is_scalar<E> && (leaf_type<X> && ...) &&

@@ -3,7 +3,8 @@
 // it is not the host.
 #pragma once
 #include <flame/base/philox.hpp>
-#include <flame/run/tensor.hpp>
+#include <flame/expr/random.hpp>
+#include <flame/run/argument.hpp>
 
 namespace flame {
 
@@ -96,4 +97,23 @@ template <element Element = f32, class Backend = host, class... Given>
   return to<Backend>(t);
 }
 
+namespace detail {
+template <class T> inline constexpr bool is_eager = tensor_operand<T>;
+template <class S, class L, class HS, class HV, class F, class A, u64... W>
+inline constexpr bool is_eager<expr<S, L, HS, HV, F, A, W...>> = true;
+
+// A key as an operand beside x: a tensor, on the backend where x lies.
+template <class X> [[nodiscard]] auto key_beside(const X&, key k) {
+  basic_tensor<host, key> t{std::vector<i64>{}};
+  *t.data() = k;
+  return to<typename backend_among<typename holding<X>::values>::type>(t);
+}
+}  // namespace detail
+
+// dropout with a key that is known now: eval(dropout(t, 0.5, key(1))).
+template <u64 Site = 0, class X>
+requires detail::is_eager<X>
+[[nodiscard]] auto dropout(const X& x, double p, key k) {
+  return dropout<Site>(x, p, detail::key_beside(x, k));
+}
 }  // namespace flame

@@ -109,6 +109,9 @@ template <class Backend, class E, class... Inputs> class runner {
 
  private:
   [[noreturn]] static void refuse(const leaf_info* leaf, const char* why) {
+    if (leaf->kind == leaf_kind::argument)
+      throw error("flame::eval(e): operand " + text_of(leaf->name) +
+                  " of e, of the tensors and numbers in it from #0 on, " + why);
     throw error("flame::compile(e)(arguments...): argument " + text_of(leaf->name) + " " + why);
   }
   template <class... S, std::size_t... I> void set_held(const E& e, types<S...>, std::index_sequence<I...>) {
@@ -251,6 +254,27 @@ auto eval(const E& e) {
   run.set_held(e);
   run.check();
   return run.run();
+}
+
+// ---- Refusals in words ----
+
+template <class T>
+requires(!is_expr<T>) auto eval(const T&) {
+  static_assert(
+      !detail::tensor_operand<T>,
+      "flame::eval(t): t is a tensor, which is computed already; eval takes an expression of tensors, "
+      "t.clone() copies");
+  static_assert(
+      !leaf_type<T>,
+      "flame::eval(e): e is an input, which has no value; compile<host>(f(x), x) makes what takes one");
+  static_assert(detail::tensor_operand<T> || leaf_type<T>,
+                "flame::eval(e): e is no expression of tensors, such as a * 2 + b");
+}
+template <class Backend, class F, class... Order>
+requires(!is_expr<F>) auto compile(const F&, const Order&...) {
+  static_assert(is_expr<F>,
+                "flame::compile<Backend>(e, x, y...): e is no expression; call a function with the inputs "
+                "first, as in compile<host>(f(x, y), x, y)");
 }
 
 }  // namespace flame

@@ -144,7 +144,8 @@ FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bou
   std::vector<int> numbers;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const leaf_info* l = function_->leaves[static_cast<int>(i)];
-    in.push(detail::place_external(p, operands[i], l->type, 0, l->name));
+    const planning::leaf_words words(*l, static_cast<int>(i));
+    in.push(detail::place_external(p, operands[i], l->type, 0, words.name));
     detail::find_numbers(operands[i], in.back(), numbers);
   }
   planning::bind_leaves(e, *function_, in);

@@ -72,6 +72,21 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
     for (int i = 0; strides && i < rank; ++i) strides_[i] = strides[i];
   }
 
+  // An expression is computed by eval alone: refused in words.
+  template <class E>
+  requires is_expr<E> basic_tensor(const E&) {
+    static_assert(!is_expr<E>,
+                  "flame::tensor t = e: e is an expression, which nothing has computed yet; write "
+                  "tensor t = eval(e), or auto t = eval(e)");
+  }
+  template <class E>
+  requires is_expr<E> basic_tensor& operator=(const E&) {
+    static_assert(!is_expr<E>,
+                  "flame::tensor t = e: e is an expression, which nothing has computed yet; write "
+                  "t = eval(e), or t.copy_from(eval(e)) for the same memory");
+    return *this;
+  }
+
   // ---- What it is ----
 
   [[nodiscard]] i64 size() const { return view().size(); }

@@ -178,7 +178,8 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
     if (l->kind != leaf_kind::argument) {
       operands.push(place_leaf(l, weights, at_weights));
     } else {
-      operands.push(place_external(p, batch[next], l->type, 0, l->name));
+      const planning::leaf_words words(*l, static_cast<int>(next));
+      operands.push(place_external(p, batch[next], l->type, 0, words.name));
       find_numbers(batch[next++], operands.back(), changing);
     }
   }
