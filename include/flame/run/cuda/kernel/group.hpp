@@ -301,7 +301,7 @@ struct worker {
         for (int v = 0; v < V; ++v)
           if (inside(p, v)) to[p * V + v] = R::both(to[p * V + v], R::of(operand<I, K>(p * V + v), i64{row}));
       }
-    } else if constexpr (Code::at(K) == width::full) {
+    } else if constexpr (Code::at(K) != width::row) {  // one number for all: once for each
 #pragma unroll
       for (int p = 0; p < Packs; ++p) {
         if (!inside(p)) continue;
@@ -415,7 +415,7 @@ struct worker {
         compute<I>();
       }
     } else if constexpr (Code::accumulates(I)) {
-      if (round == Code::rounds() && Code::at(Code::a(I)) == width::full) accumulate<I>();
+      if (round == Code::rounds() && Code::at(Code::a(I)) != width::row) accumulate<I>();
     }
   }
   template <int I, int Round> __device__ __forceinline__ void wide_reduce() {
@@ -442,7 +442,7 @@ struct worker {
         compute<I>();
       }
     } else if constexpr (Code::accumulates(I)) {
-      if constexpr (Round == Code::rounds() && Code::at(Code::a(I)) != width::full) accumulate<I>();
+      if constexpr (Round == Code::rounds() && Code::at(Code::a(I)) == width::row) accumulate<I>();
     }
   }
   template <int Round, int... I>
