@@ -1,6 +1,7 @@
 // Every operation beside PyTorch: values and vector-Jacobian products of data/ops.safetensors (README.md), in
 // f64 by the reference evaluator and the host, in f32 by the host; also where there is no derivative.
 #include <flame/io/safetensors_reader.hpp>
+#include <nlohmann/json.hpp>
 
 #include <cstdlib>
 #include <set>
@@ -98,7 +99,8 @@ namespace {
 
 void agree(const std::string& what, value ours, value theirs, const value* input, double tolerance) {
   // The mean over all axes of no elements: one kernel, a sum of nothing.
-  if (what == "mean.total_empty.output" || what == "mse.empty.output" || what == "cross_entropy.empty.output") {
+  if (what == "mean.total_empty.output" || what == "mse.empty.output" ||
+      what == "cross_entropy.empty.output") {
     CHECK(ours.data == std::vector<double>{0});
     CHECK(std::isnan(theirs.data[0]));
     return;
