@@ -27,7 +27,8 @@ inline constexpr struct b : input<f32, inner, col> {
 template <class E> std::string text_of(const E&) { return print(E::to_graph()); }
 
 TEST_CASE("simplified as they are written") {
-  CHECK(text_of(-x * y + 0_c) == "-(x * y)");
+  CHECK(text_of(-x * y) == "-(x * y)");
+  CHECK(text_of(-x * y + 0_c) == "0 - x * y");  // not -0 where x * y is 0
   CHECK(text_of(2_c * (3_c * x) / 4_c - -y) == "1.5 * x + y");
   CHECK(text_of(sum(sum(exp(x), col), row)) == "sum[row, col](exp(x))");
   CHECK(text_of(matmul(permute(b, col, inner), permute(a, inner, row))) == "contract[col, row](b, a)");
