@@ -12,20 +12,11 @@ inline void check(cublasStatus_t status, const char* operation, const char* call
     throw_failed(operation, call, cublasLtGetStatusString(status), static_cast<int>(status));
 }
 
-// What a product does to its sums before they are stored. A place for what is to come: none is all there is.
-enum class epilogue_kind : u8 { none };
-struct epilogue {
-  epilogue_kind kind = epilogue_kind::none;
-  const void* bias = nullptr;
-  void* auxiliary = nullptr;
-};
-
 struct contraction_options {
   i64 most_workspace = i64{32} << 20;  // bytes that the algorithm may ask for, beside those of copies
   operand_alignment alignment;
   int candidate = 0;        // which of the heuristic's algorithms, best first
   int most_candidates = 1;  // how many it is asked for, up to 32: what can be timed against each other
-  cuda_kernels::epilogue epilogue;
 };
 
 // A contraction that is ready to run, any number of times.
@@ -52,7 +43,6 @@ class prepared_contraction {
   i64 algorithm_workspace_ = 0;
   operand_alignment alignment_;
   int candidates_ = 0;
-  cuda_kernels::epilogue epilogue_;
   std::vector<std::string> names_;
   std::string engine_;
 };
@@ -86,7 +76,7 @@ class blas {
                                              const contraction_options& options = {}) {
     prepared_contraction to;
     to.plan_ = contraction_plan(x, options.alignment);
-    to.alignment_ = options.alignment, to.epilogue_ = options.epilogue;
+    to.alignment_ = options.alignment;
     if (to.plan_.does() == contraction_plan::work::products) {
       choose(to, options);
       to.names_ = to.plan_.names();

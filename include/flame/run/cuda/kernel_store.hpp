@@ -1,4 +1,4 @@
-// The kernels of one GPU by their names: compiled beforehand, kept on disk, or compiled now.
+// The kernels of one GPU by their names: kept on disk, or compiled now.
 #pragma once
 #include <flame/run/cuda/check.hpp>
 #include <flame/run/cuda/compiler.hpp>
@@ -15,25 +15,9 @@
 
 namespace flame::cuda_kernels {
 
-// Kernels that nvcc compiled into the program, by the names that NVRTC would be asked for.
-class kernels_beforehand {
- public:
-  static void add(const char* name, const void* function) { table()[name] = function; }
-  [[nodiscard]] static const void* find(const std::string& name) {
-    auto at = table().find(name);
-    return at == table().end() ? nullptr : at->second;
-  }
-
- private:
-  static std::unordered_map<std::string, const void*>& table() {
-    static auto* all = new std::unordered_map<std::string, const void*>;
-    return *all;
-  }
-};
-
 // Where kernels came from, since the program began.
 struct kernel_counts {
-  int beforehand = 0, from_disk = 0, compiled = 0;
+  int from_disk = 0, compiled = 0;
 };
 
 // Thread-safe. Kernels stay loaded as long as the process lives.
@@ -72,7 +56,7 @@ class kernel_store final : public launcher {
     std::atomic<std::size_t> next{0};
     auto work = [&] {
       for (std::size_t i; (i = next++) < names.size();) try {
-          if (!kernels_beforehand::find(names[i])) codes[i] = code_of(names[i]);
+          codes[i] = code_of(names[i]);
         } catch (...) {
           failed[i] = std::current_exception();
         }
@@ -131,7 +115,6 @@ class kernel_store final : public launcher {
 
   const void* load(const std::string& name, const machine_code& code) {
     counts_.from_disk = from_disk_, counts_.compiled = compiled_;
-    if (const void* function = kernels_beforehand::find(name)) return ++counts_.beforehand, function;
     cudaLibrary_t library = nullptr;
     check(cudaLibraryLoadData(&library, code.image.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
           name.c_str(), "cudaLibraryLoadData");

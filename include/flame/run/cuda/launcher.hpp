@@ -19,7 +19,7 @@ struct launcher {
                       void** arguments, cudaStream_t stream) = 0;
 };
 
-// "flame::kernel::name<first,second>", as NVRTC and the tables of kernels compiled beforehand know it.
+// "flame::kernel::name<first,second>", as NVRTC knows it.
 [[nodiscard]] inline std::string kernel_name(const char* name, std::initializer_list<int> arguments) {
   std::string text = std::string("flame::kernel::").append(name).append("<");
   bool first = true;

@@ -1,6 +1,6 @@
 // Element types in a kernel: how a number lies in memory, and as what it is computed.
 #pragma once
-#include <flame/base/config.hpp>
+#include <flame/run/cuda/kernel/half.hpp>
 
 // Kernel headers include only each other and a few of the floors base to graph that need no library: NVRTC
 // compiles them from their text alone.
@@ -9,10 +9,6 @@ namespace flame::kernel {
 // By the numbers of flame::dtype.
 inline constexpr int f32_ = 0, f64_ = 1, bf16_ = 2, f16_ = 3, i32_ = 4, i64_ = 5, u8_ = 6, boolean_ = 7,
                      key_ = 8;
-
-struct half_bits {
-  u16 bits;
-};
 
 template <int D> struct element;
 template <> struct element<f32_> {
@@ -28,28 +24,20 @@ template <> struct element<f64_> {
   static __device__ double write(double x) { return x; }
 };
 template <> struct element<bf16_> {
-  using stored = half_bits;
+  using stored = half_word;
   using computed = float;
-  static __device__ float read(half_bits x) { return __uint_as_float(u32{x.bits} << 16); }
-  static __device__ half_bits write(float x) {
-    half_bits y;
+  static __device__ float read(half_word x) { return from_bf16(x); }
+  static __device__ half_word write(float x) {
+    half_word y;
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
     return y;
   }
 };
 template <> struct element<f16_> {
-  using stored = half_bits;
+  using stored = half_word;
   using computed = float;
-  static __device__ float read(half_bits x) {
-    float y;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
-    return y;
-  }
-  static __device__ half_bits write(float x) {
-    half_bits y;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-    return y;
-  }
+  static __device__ float read(half_word x) { return from_f16(x); }
+  static __device__ half_word write(float x) { return f16_of(x); }
 };
 template <> struct element<i32_> {
   using stored = i32;
