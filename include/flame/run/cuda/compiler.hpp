@@ -56,9 +56,14 @@ inline std::string errors_of(const std::string& log) {
   return version;
 }
 
-// Compiles the kernel that a C++ expression names, flame::kernel::group<...>, for one architecture (90 for
-// sm_90). Several threads may compile at once. Throws flame::error with the compiler's words.
-[[nodiscard]] inline machine_code compile_kernel(const std::string& name, int architecture) {
+// What the compiler says of a kernel: its PTX, and ptxas's count of registers, stack and spills.
+struct compiler_report {
+  std::string ptx, log;
+};
+
+// Compiles one kernel of a text that may include the headers of kernels; see compile_kernel.
+[[nodiscard]] inline machine_code compile_text(const char* source, const std::string& name, int architecture,
+                                               compiler_report* report = nullptr) {
   struct program_handle {
     nvrtcProgram p = nullptr;
     ~program_handle() {
@@ -68,42 +73,53 @@ inline std::string errors_of(const std::string& log) {
   std::vector<const char*> texts, names;
   for (const embedded_text* t = embedded_texts; t->name; ++t)
     texts.push_back(t->text), names.push_back(t->name);
-  auto is = [&](const char* family) {
-    return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
-  };
-  const char* source = is("group")    ? "#include <flame/run/cuda/kernel/group.hpp>\n"
-                       : is("finish") ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
-                                      : "#include <flame/run/cuda/kernel/library.hpp>\n";
   compiling::check(nvrtcCreateProgram(&program.p, source, "kernel.cu", static_cast<int>(texts.size()),
                                       texts.data(), names.data()),
                    "nvrtcCreateProgram");
   compiling::check(nvrtcAddNameExpression(program.p, name.c_str()), "nvrtcAddNameExpression");
   const std::string target = "--gpu-architecture=sm_" + std::to_string(architecture);
   const char* options[] = {target.c_str(), "--std=c++20", "--device-as-default-execution-space",
-                           "--no-source-include"};
-  const nvrtcResult compiled = nvrtcCompileProgram(program.p, 4, options);
-  if (compiled != NVRTC_SUCCESS) {
-    std::size_t size = 0;
-    std::string log;
-    if (nvrtcGetProgramLogSize(program.p, &size) == NVRTC_SUCCESS && size > 1) {
-      log.resize(size);
-      nvrtcGetProgramLog(program.p, log.data());
-      log.pop_back();
-    }
+                           "--no-source-include", "--ptxas-options=-v"};
+  const nvrtcResult compiled = nvrtcCompileProgram(program.p, report ? 5 : 4, options);
+  std::size_t size = 0;
+  std::string log;
+  if ((report || compiled != NVRTC_SUCCESS) && nvrtcGetProgramLogSize(program.p, &size) == NVRTC_SUCCESS &&
+      size > 1) {
+    log.resize(size);
+    nvrtcGetProgramLog(program.p, log.data());
+    log.pop_back();
+  }
+  if (compiled != NVRTC_SUCCESS)
     throw error(("flame::cuda: the kernel " + name + " does not compile for sm_" +
                  std::to_string(architecture) + " (" + nvrtcGetErrorString(compiled) +
                  "):" + compiling::errors_of(log))
                     .c_str());
-  }
   machine_code result;
   const char* symbol = nullptr;
   compiling::check(nvrtcGetLoweredName(program.p, name.c_str(), &symbol), "nvrtcGetLoweredName");
   result.symbol = symbol;
-  std::size_t size = 0;
   compiling::check(nvrtcGetCUBINSize(program.p, &size), "nvrtcGetCUBINSize");
   result.image.resize(size);
   compiling::check(nvrtcGetCUBIN(program.p, result.image.data()), "nvrtcGetCUBIN");
+  if (!report) return result;
+  report->log = log;
+  compiling::check(nvrtcGetPTXSize(program.p, &size), "nvrtcGetPTXSize");
+  report->ptx.resize(size);
+  compiling::check(nvrtcGetPTX(program.p, report->ptx.data()), "nvrtcGetPTX");
   return result;
+}
+
+// Compiles the kernel that a C++ expression names, flame::kernel::group<...>, for one architecture (90 for
+// sm_90). Several threads may compile at once. Throws flame::error with the compiler's words.
+[[nodiscard]] inline machine_code compile_kernel(const std::string& name, int architecture,
+                                                 compiler_report* report = nullptr) {
+  auto is = [&](const char* family) {
+    return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
+  };
+  const char* source = is("group")    ? "#include <flame/run/cuda/kernel/group.hpp>\n"
+                       : is("finish") ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
+                                      : "#include <flame/run/cuda/kernel/library.hpp>\n";
+  return compile_text(source, name, architecture, report);
 }
 
 }  // namespace flame::cuda_kernels
