@@ -1,5 +1,6 @@
-// The kernels of one GPU by their names: kept on disk, or compiled now.
+// The kernels of one GPU by their names: compiled beforehand, kept on disk, or compiled now.
 #pragma once
+#include <flame/run/cuda/ahead.hpp>
 #include <flame/run/cuda/check.hpp>
 #include <flame/run/cuda/compiler.hpp>
 #include <flame/run/cuda/disk_cache.hpp>
@@ -17,7 +18,7 @@ namespace flame::cuda_kernels {
 
 // Where kernels came from, since the program began.
 struct kernel_counts {
-  int from_disk = 0, compiled = 0;
+  int ahead = 0, from_disk = 0, compiled = 0;
 };
 
 // Thread-safe. Kernels stay loaded as long as the process lives.
@@ -48,7 +49,7 @@ class kernel_store final : public launcher {
     names.erase(std::unique(names.begin(), names.end()), names.end());
     {
       const std::lock_guard guard(lock_);
-      std::erase_if(names, [&](const std::string& n) { return kernels_.count(n) != 0; });
+      std::erase_if(names, [&](const std::string& n) { return kernels_.count(n) != 0 || take_ahead(n); });
     }
     if (names.empty()) return;
     std::vector<machine_code> codes(names.size());
@@ -95,6 +96,19 @@ class kernel_store final : public launcher {
   [[nodiscard]] const kernel_counts& counts() const { return counts_; }
 
  private:
+  // FLAME_KERNELS_AHEAD=0 leaves out what was compiled beforehand.
+  [[nodiscard]] static bool wants_ahead() {
+    const char* said = std::getenv("FLAME_KERNELS_AHEAD");
+    return !said || std::strcmp(said, "0") != 0;
+  }
+  // Whether the kernel was compiled beforehand. Writes the name of each new kernel to FLAME_KERNEL_LIST.
+  bool take_ahead(const std::string& name) {
+    record_kernel(name.c_str());
+    const void* kernel = ahead_ ? find_ahead(name.c_str(), architecture_) : nullptr;
+    if (kernel) kernels_[name] = kernel, ++counts_.ahead;
+    return kernel != nullptr;
+  }
+
   machine_code code_of(const std::string& name) {
     const std::string key =
         name + " sm_" + std::to_string(architecture_) + " " + std::to_string(compiler_version());
@@ -124,6 +138,7 @@ class kernel_store final : public launcher {
   }
 
   int device_, architecture_ = 0;
+  bool ahead_ = wants_ahead();
   disk_cache cache_;
   std::mutex lock_;
   std::unordered_map<std::string, const void*> kernels_;
