@@ -106,6 +106,7 @@ struct compiler_report {
   compiling::check(nvrtcGetPTXSize(program.p, &size), "nvrtcGetPTXSize");
   report->ptx.resize(size);
   compiling::check(nvrtcGetPTX(program.p, report->ptx.data()), "nvrtcGetPTX");
+  report->ptx.pop_back();  // the zero
   return result;
 }
 
