@@ -59,12 +59,8 @@ class ordering {
   };
 
   static span span_of(const located& t, int step) {
-    i64 low = t.offset, high = t.offset;
-    for (int i = 0; i < t.rank; ++i) {
-      const i64 far = t.extents[i] > 0 ? (t.extents[i] - 1) * t.strides[i] : 0;
-      (far < 0 ? low : high) += far;
-    }
-    return {step, low * size_of(t.element), (high + 1) * size_of(t.element)};
+    const located::reach r = t.bytes();
+    return {step, r.low, r.high};
   }
   void depend(const span& a, const span& b) {
     if (a.step == b.step || a.low >= b.high || b.low >= a.high) return;

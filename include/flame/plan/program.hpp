@@ -27,6 +27,19 @@ struct located {
       if (axes[i] == a) return i;
     return -1;
   }
+  // Bytes [low, high) of its buffer, between the first and the last of its elements.
+  struct reach {
+    i64 low, high;
+  };
+  [[nodiscard]] reach bytes() const {
+    if (elements() == 0) return {0, 0};
+    i64 low = offset, high = offset;
+    for (int i = 0; i < rank; ++i) {
+      const i64 far = (extents[i] - 1) * strides[i];
+      (far < 0 ? low : high) += far;
+    }
+    return {low * size_of(element), (high + 1) * size_of(element)};
+  }
   [[nodiscard]] bool contiguous() const {
     i64 expected = 1;
     for (int i = rank - 1; i >= 0; --i) {

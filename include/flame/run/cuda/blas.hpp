@@ -31,6 +31,17 @@ class prepared_contraction {
   // How it is done, in words, for explain.
   [[nodiscard]] const std::string& engine() const { return engine_; }
   [[nodiscard]] int candidates() const { return candidates_; }
+  // All that the choice of an algorithm depends on.
+  [[nodiscard]] std::string problem() const {
+    const matrix_product& p = plan_.product();
+    std::string text = std::string("contract ").append(name_of(p.element));
+    for (i64 n : {p.m, p.n, p.k, p.batch, p.first_ld, p.second_ld, p.result_ld, p.first_batch, p.second_batch,
+                  p.result_batch, p.first_alignment, p.second_alignment, p.result_alignment, plan_.calls()})
+      text.append(" ").append(std::to_string(n));
+    return text.append(p.first_transposed ? " T" : " N")
+        .append(p.second_transposed ? "T" : "N")
+        .append(p.accumulate ? " +=" : " =");
+  }
   [[nodiscard]] const contraction_plan& plan() const { return plan_; }
 
  private:
@@ -46,6 +57,8 @@ class prepared_contraction {
   std::vector<std::string> names_;
   std::string engine_;
 };
+
+[[nodiscard]] inline std::string blas_version() { return std::to_string(cublasLtGetVersion()); }
 
 // cuBLASLt on the device that is current when it is made. One thread at a time; a prepared contraction may
 // run on several streams at once if each gives its own workspace.

@@ -88,6 +88,8 @@ class dnn_plan {
   std::string engine_;
 };
 
+[[nodiscard]] inline std::string dnn_version() { return std::to_string(cudnnGetVersion()); }
+
 // cuDNN on the device that is current when it is made, or, without one, plans for a device that a text
 // describes. One thread at a time.
 class dnn {

@@ -10,21 +10,25 @@
 
 namespace flame::cuda_kernels {
 
-// conv, conv_data or conv_weight: by cuDNN where it has an engine that is deterministic and exact enough
-// (dnn.hpp), and else by FLAME's own kernel, which takes everything. engine() says which, and why.
+// conv, conv_data or conv_weight: by cuDNN where it has engines that are deterministic and exact enough
+// (dnn.hpp), by a product of matrices where that is possible, and where neither is, by FLAME's own kernel,
+// which takes everything. engine() says which, and why.
 class prepared_convolution {
  public:
   // cudnn may be null: then FLAME's own kernel it is; with blas, gradients of weights may be products of
-  // matrices. Throws flame::error for other element types, and groups that do not divide the channels.
-  prepared_convolution(dnn* cudnn, op operation, const library::convolution& c,
-                       const dnn_options& options = {}, blas* with = nullptr)
+  // matrices. way: which of the ways that there are, the one that is the best as a rule first; beyond the
+  // last, FLAME's own kernel. Throws flame::error for other element types, and groups that do not divide the
+  // channels.
+  prepared_convolution(dnn* cudnn, op operation, const library::convolution& c, dnn_options options = {},
+                       blas* with = nullptr, int way = 0)
       : cudnn_(cudnn) {
     check_convolution(operation, c);
-    if (with && unfolded_convolution::takes(operation, c)) {
+    if (with && unfolded_convolution::takes(operation, c) && way-- == 0) {
       unfolded_.emplace(*with, c, options.alignment);
       engine_ = unfolded_->engine();
       return;
     }
+    options.candidate = way;
     std::string refusal = "there is no cuDNN";
     if (cudnn) plan_ = cudnn->prepare(operation, c, refusal, options);
     if (plan_) {
@@ -33,6 +37,29 @@ class prepared_convolution {
       direct_.emplace(operation, c);
       engine_ = std::string("kernel ").append(convolution_name(operation)).append(": ").append(refusal);
     }
+  }
+
+  // How many ways there are, at most `most`.
+  [[nodiscard]] static int ways(dnn* cudnn, op operation, const library::convolution& c, dnn_options options,
+                                blas* with, int most) {
+    const int before = with && unfolded_convolution::takes(operation, c) ? 1 : 0;
+    std::string refusal;
+    int engines = 0;
+    for (; cudnn && before + engines < most; ++engines) {
+      options.candidate = engines;
+      if (!cudnn->prepare(operation, c, refusal, options)) break;
+    }
+    return before + engines > 0 ? before + engines : 1;
+  }
+  // All that the choice of a way depends on.
+  [[nodiscard]] static std::string problem(op operation, const library::convolution& c,
+                                           const dnn_options& options) {
+    std::string text = std::string(convolution_name(operation)).append(" ").append(name_of(c.element));
+    for (i64 n :
+         {c.batch, c.height, c.width, c.in, c.out_height, c.out_width, c.out, c.kernel_h, c.kernel_w,
+          c.stride_h, c.stride_w, c.pad_h, c.pad_w, c.dilation_h, c.dilation_w, c.groups, options.alignment})
+      text.append(" ").append(std::to_string(n));
+    return text;
   }
 
   // Bytes that run needs, aligned to 256.

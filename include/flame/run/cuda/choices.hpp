@@ -1,0 +1,169 @@
+// Which of several ways to do a library step is the quickest here: timed once, then kept in a file.
+#pragma once
+#include <flame/run/cuda/context.hpp>
+#include <flame/run/cuda/disk_cache.hpp>
+#include <flame/run/cuda/step_graph.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace flame::cuda_code {
+
+// Choices by the text of what is done. A file has a line for each: the way, the text, and the microseconds
+// of all ways when they were timed, with tabs between.
+//
+//   FLAME_CHOICES=file  choices are read from there and nothing is timed: what the file lacks is done the
+//                       first way. So are two runs, or two machines of one kind, the same to the bit.
+//   FLAME_TIMING=0      nothing is timed and no file is read: always the first way, the libraries' own
+//   advice. neither             choices are kept in the folder of compiled kernels, in a file for each kind
+//   of GPU and
+//                       version of the libraries; what it lacks is timed when a program is made ready.
+class choices {
+ public:
+  // versions: of the GPU and the libraries, part of the file's name.
+  explicit choices(const std::string& versions) {
+    const char* timing = std::getenv("FLAME_TIMING");
+    if (timing && std::string(timing) == "0") return;
+    if (const char* pinned = std::getenv("FLAME_CHOICES"); pinned && *pinned) {
+      if (!std::ifstream(pinned))
+        throw error(std::string("flame::cuda: FLAME_CHOICES: cannot read ").append(pinned));
+      read(pinned);
+      return;
+    }
+    times_ = true;
+    const std::filesystem::path folder = cuda_kernels::disk_cache::default_folder();
+    if (folder.empty()) return;
+    std::string name = "choices-" + versions + ".txt";
+    for (char& c : name)
+      if (c == ' ' || c == '/') c = '-';
+    file_ = folder / name;
+    read(file_);
+  }
+
+  // The way for what the text says. microseconds(way) times one; negative: it cannot be timed. Thread-safe.
+  template <class Microseconds>
+  [[nodiscard]] int choose(const std::string& text, int ways, Microseconds&& microseconds) {
+    if (ways < 2) return 0;
+    const std::lock_guard hold(lock_);
+    if (const auto at = ways_.find(text); at != ways_.end()) return at->second < ways ? at->second : 0;
+    if (!times_) return 0;
+    std::vector<double> times;
+    int best = 0;
+    for (int way = 0; way < ways; ++way) {
+      times.push_back(microseconds(way));
+      const double least = times[static_cast<std::size_t>(best)];
+      // The first way stays where another is no more than what clocks and neighbours make of it.
+      if (times.back() >= 0 && (least < 0 || times.back() < 0.98 * least)) best = way;
+    }
+    if (times[static_cast<std::size_t>(best)] < 0) return 0;
+    ways_[text] = best;
+    keep(text, best, times);
+    return best;
+  }
+
+  [[nodiscard]] const std::filesystem::path& file() const { return file_; }
+
+ private:
+  void read(const std::filesystem::path& from) {
+    std::ifstream file(from);
+    for (std::string line; std::getline(file, line);) {
+      const std::size_t first = line.find('\t'), second = line.find('\t', first + 1);
+      if (first == std::string::npos || second == std::string::npos) continue;
+      const int way = std::atoi(line.c_str());
+      if (way >= 0) ways_[line.substr(first + 1, second - first - 1)] = way;
+    }
+  }
+  // One write a line: processes that share the file do not mix theirs. A file that cannot be written means
+  // that the next process times again.
+  void keep(const std::string& text, int way, const std::vector<double>& times) {
+    if (file_.empty()) return;
+    std::string line = std::to_string(way) + "\t" + text + "\t";
+    char number[32];
+    for (double t : times) std::snprintf(number, sizeof number, "%.2f ", t), line += number;
+    line.back() = '\n';
+    std::error_code failed;
+    std::filesystem::create_directories(file_.parent_path(), failed);
+    const int to = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (to < 0) return;
+    static_cast<void>(::write(to, line.data(), line.size()) == 0);
+    ::close(to);
+  }
+
+  std::mutex lock_;
+  bool times_ = false;
+  std::filesystem::path file_;
+  std::map<std::string, int> ways_;
+};
+
+// Memory to try library steps on, as long as a program is made ready.
+class trial {
+ public:
+  explicit trial(context& c) : c_(c) {}
+  trial(const trial&) = delete;
+  trial& operator=(const trial&) = delete;
+  ~trial() { release(); }
+
+  // Parts of these sizes, filled with small numbers; empty where the GPU has too little memory for it.
+  [[nodiscard]] std::vector<void*> parts(const std::vector<i64>& bytes) {
+    i64 all = 0;
+    for (i64 b : bytes) all += cuda_kernels::padded(b);
+    if (all > bytes_) {
+      release();
+      std::size_t free = 0, total = 0;
+      check(cudaMemGetInfo(&free, &total), "flame::compile<cuda>", "cudaMemGetInfo");
+      if (static_cast<i64>(free / 2) < all) return {};
+      memory_ = static_cast<std::byte*>(c_.take(all, c_.stream(), "flame::compile<cuda>"));
+      bytes_ = all;
+      check(cudaMemsetAsync(memory_, 0x2c, static_cast<std::size_t>(all), c_.stream()),
+            "flame::compile<cuda>", "cudaMemsetAsync");
+      check(cudaStreamSynchronize(c_.stream()), "flame::compile<cuda>", "cudaStreamSynchronize");
+    }
+    std::vector<void*> to;
+    std::byte* at = memory_;
+    for (i64 b : bytes) to.push_back(at), at += cuda_kernels::padded(b);
+    return to;
+  }
+
+  // Microseconds of what start(stream) puts on a stream, in a graph that repeats it: the least of some
+  // rounds.
+  template <class Start> [[nodiscard]] double microseconds(Start&& start) const {
+    constexpr int repetitions = 8, rounds = 4;
+    start(c_.stream());  // loads what is loaded lazily
+    capture captured;
+    for (int i = 0; i < repetitions; ++i) start(captured.stream());
+    const cudaGraphExec_t graph = captured.end();
+    cudaEvent_t begin = nullptr, end = nullptr;
+    check(cudaEventCreate(&begin), "flame::cuda", "cudaEventCreate");
+    check(cudaEventCreate(&end), "flame::cuda", "cudaEventCreate");
+    double least = -1;
+    for (int round = 0; round <= rounds; ++round) {  // the first warms up
+      // Keeps the GPU busy until the rest is on the stream.
+      check(cudaGraphLaunch(graph, c_.stream()), "flame::cuda", "cudaGraphLaunch");
+      cudaEventRecord(begin, c_.stream());
+      check(cudaGraphLaunch(graph, c_.stream()), "flame::cuda", "cudaGraphLaunch");
+      cudaEventRecord(end, c_.stream());
+      check(cudaEventSynchronize(end), "flame::cuda", "cudaEventSynchronize");
+      float ms = 0;
+      check(cudaEventElapsedTime(&ms, begin, end), "flame::cuda", "cudaEventElapsedTime");
+      const double each = 1e3 * static_cast<double>(ms) / repetitions;
+      if (round > 0 && (least < 0 || each < least)) least = each;
+    }
+    cudaEventDestroy(begin), cudaEventDestroy(end);
+    cudaGraphExecDestroy(graph);
+    return least;
+  }
+
+ private:
+  void release() {
+    if (memory_) c_.give_back(memory_, bytes_, c_.stream());
+    memory_ = nullptr, bytes_ = 0;
+  }
+  context& c_;
+  std::byte* memory_ = nullptr;
+  i64 bytes_ = 0;
+};
+
+}  // namespace flame::cuda_code

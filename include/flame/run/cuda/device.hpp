@@ -1,0 +1,85 @@
+// Devices, their memory and copies: the definitions of run/cuda/memory.hpp.
+#pragma once
+#include <flame/run/cuda/context.hpp>
+#include <flame/run/cuda/copying.hpp>
+
+namespace flame::cuda_code {
+
+// ---- The device ----
+
+namespace detail {
+inline thread_local int device_of_thread = 0;
+inline thread_local stream_handle stream_of_thread = nullptr;
+}  // namespace detail
+
+FLAME_FUNCTION int device_count() {
+  int count = 0;
+  const cudaError_t failed = cudaGetDeviceCount(&count);
+  if (failed == cudaErrorNoDevice || failed == cudaErrorStubLibrary) return cudaGetLastError(), 0;
+  if (failed == cudaErrorInsufficientDriver) {
+    int driver = 0, runtime = 0;
+    cudaGetLastError();
+    cudaDriverGetVersion(&driver), cudaRuntimeGetVersion(&runtime);
+    if (driver == 0) return 0;
+    auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
+    throw error(("flame::cuda: the NVIDIA driver supports CUDA " + version(driver) +
+                 ", and this program needs " + version(runtime) + ": install a newer driver")
+                    .c_str());
+  }
+  check(failed, "flame::cuda", "cudaGetDeviceCount");
+  return count;
+}
+FLAME_FUNCTION int current_device() { return detail::device_of_thread; }
+FLAME_FUNCTION void set_device(int device) {
+  if (const int count = device_count(); device < 0 || device >= count)
+    throw error(("flame::cuda: there is no device " + std::to_string(device) + ": the machine has " +
+                 std::to_string(count))
+                    .c_str());
+  check(cudaSetDevice(device), "flame::cuda", "cudaSetDevice");
+  detail::device_of_thread = device;
+  detail::stream_of_thread = nullptr;
+}
+FLAME_FUNCTION stream_handle current_stream() { return detail::stream_of_thread; }
+FLAME_FUNCTION void set_stream(stream_handle stream) { detail::stream_of_thread = stream; }
+FLAME_FUNCTION void synchronize() {
+  context& c = context::current();
+  check(cudaStreamSynchronize(stream_now()), "flame::cuda", "cudaStreamSynchronize");
+  c.report();
+}
+
+// ---- Memory ----
+
+FLAME_FUNCTION memory_count memory_use() { return context::current().use(); }
+FLAME_FUNCTION std::shared_ptr<std::byte> allocate(i64 bytes) {
+  context& c = context::current();
+  const cudaStream_t stream = stream_now();
+  void* memory = c.take(bytes, stream, "flame::tensor");
+  return {static_cast<std::byte*>(memory),
+          [&c, bytes, stream](std::byte* p) { c.give_back(p, bytes, stream); }};
+}
+FLAME_FUNCTION void copy_to_device(void* to, const void* from, i64 bytes) {
+  if (bytes > staging::least) return context::current().stage().send(to, from, bytes, stream_now());
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_now()),
+        "flame::tensor", "cudaMemcpyAsync");
+}
+FLAME_FUNCTION void copy_to_host(void* to, const void* from, i64 bytes) {
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_now()),
+        "flame::tensor", "cudaMemcpyAsync");
+  synchronize();
+}
+FLAME_FUNCTION void copy_on_device(void* to, const void* from, i64 bytes) {
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_now()),
+        "flame::tensor", "cudaMemcpyAsync");
+}
+FLAME_FUNCTION void clear(void* to, i64 bytes) {
+  check(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream_now()), "flame::tensor",
+        "cudaMemsetAsync");
+}
+FLAME_FUNCTION void copy_strided(void* to, const void* from, const strided_copy& how) {
+  cuda_kernels::axis_list<2> axes;
+  for (int i = 0; i < how.rank; ++i) axes.push(how.extents[i], how.from_strides[i], how.to_strides[i]);
+  const cuda_kernels::prepared_copy copy(axes, how.element);
+  copy.run(context::current().kernels(), from, to, stream_now());
+}
+
+}  // namespace flame::cuda_code

@@ -1,0 +1,107 @@
+// Steps as a CUDA graph in which a step waits for those alone whose memory it needs.
+#pragma once
+#include <flame/run/cuda/check.hpp>
+#include <flame/run/cuda/step_order.hpp>
+
+namespace flame::cuda_code {
+
+using cuda_kernels::check;
+
+// A stream of its own that is being captured: on one that threads share, the work of others would be captured
+// too.
+class capture {
+ public:
+  capture() {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "flame::cuda",
+          "cudaStreamCreateWithFlags");
+    const cudaError_t begun = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal);
+    if (begun != cudaSuccess) cudaStreamDestroy(stream_);
+    check(begun, "flame::cuda", "cudaStreamBeginCapture");
+  }
+  capture(const capture&) = delete;
+  capture& operator=(const capture&) = delete;
+  ~capture() {
+    cudaGraph_t captured = nullptr;
+    if (!ended_ && cudaStreamEndCapture(stream_, &captured) == cudaSuccess && captured)
+      cudaGraphDestroy(captured);
+    cudaStreamDestroy(stream_);
+  }
+
+  [[nodiscard]] cudaStream_t stream() const { return stream_; }
+
+  // What is put on the stream next waits for these nodes and no others.
+  void wait_for(std::vector<cudaGraphNode_t> nodes) {
+    check(update(nodes.data(), nodes.size()), "flame::cuda", "cudaStreamUpdateCaptureDependencies");
+  }
+  // What the next thing on the stream would wait for.
+  [[nodiscard]] std::vector<cudaGraphNode_t> ends() const {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    const cudaGraphNode_t* nodes = nullptr;
+    std::size_t count = 0;
+    check(info(&status, &nodes, &count), "flame::cuda", "cudaStreamGetCaptureInfo");
+    return {nodes, nodes + count};
+  }
+
+  // What was captured, ready to start.
+  [[nodiscard]] cudaGraphExec_t end() {
+    cudaGraph_t captured = nullptr;
+    ended_ = true;
+    check(cudaStreamEndCapture(stream_, &captured), "flame::cuda", "cudaStreamEndCapture");
+    cudaGraphExec_t graph = nullptr;
+    const cudaError_t made = cudaGraphInstantiate(&graph, captured, 0);
+    cudaGraphDestroy(captured);
+    check(made, "flame::cuda", "cudaGraphInstantiate");
+    return graph;
+  }
+
+ private:
+#if CUDART_VERSION >= 13000
+  cudaError_t update(cudaGraphNode_t* nodes, std::size_t count) const {
+    return cudaStreamUpdateCaptureDependencies(stream_, nodes, nullptr, count,
+                                               cudaStreamSetCaptureDependencies);
+  }
+  cudaError_t info(cudaStreamCaptureStatus* status, const cudaGraphNode_t** nodes, std::size_t* count) const {
+    return cudaStreamGetCaptureInfo(stream_, status, nullptr, nullptr, nodes, nullptr, count);
+  }
+#else
+  cudaError_t update(cudaGraphNode_t* nodes, std::size_t count) const {
+    return cudaStreamUpdateCaptureDependencies(stream_, nodes, count, cudaStreamSetCaptureDependencies);
+  }
+  cudaError_t info(cudaStreamCaptureStatus* status, const cudaGraphNode_t** nodes, std::size_t* count) const {
+    return cudaStreamGetCaptureInfo_v2(stream_, status, nullptr, nullptr, nodes, count);
+  }
+#endif
+
+  cudaStream_t stream_ = nullptr;
+  bool ended_ = false;
+};
+
+// start(step, stream) puts a step on the stream; waits[step]: the steps that it waits for.
+template <class Start> cudaGraphExec_t graph_of(const std::vector<std::vector<int>>& waits, Start&& start) {
+  capture captured;
+  const std::vector<cudaGraphNode_t> none = captured.ends();
+  std::vector<std::vector<cudaGraphNode_t>> ends;  // of each step
+  std::vector<char> last(waits.size(), 1);         // nobody waits for it
+  for (std::size_t i = 0; i < waits.size(); ++i) {
+    std::vector<cudaGraphNode_t> before;
+    for (int s : waits[i]) {
+      const std::vector<cudaGraphNode_t>& of = ends[static_cast<std::size_t>(s)];
+      before.insert(before.end(), of.begin(), of.end());
+      last[static_cast<std::size_t>(s)] = 0;
+    }
+    std::sort(before.begin(), before.end());
+    before.erase(std::unique(before.begin(), before.end()), before.end());
+    captured.wait_for(before);
+    start(static_cast<int>(i), captured.stream());
+    ends.push_back(captured.ends());
+  }
+  std::vector<cudaGraphNode_t> all = none;
+  for (std::size_t i = 0; i < ends.size(); ++i)
+    if (last[i]) all.insert(all.end(), ends[i].begin(), ends[i].end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  captured.wait_for(all);
+  return captured.end();
+}
+
+}  // namespace flame::cuda_code

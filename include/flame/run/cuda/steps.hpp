@@ -1,0 +1,216 @@
+// One step of a program on a GPU: a fused group's kernels, or a call of a library, prepared once and run
+// often.
+#pragma once
+#include <flame/plan/library.hpp>
+#include <flame/run/cuda/choices.hpp>
+#include <flame/run/cuda/group.hpp>
+#include <flame/run/cuda/library.hpp>
+
+#include <optional>
+
+namespace flame::cuda_code {
+
+// One step: `run` takes the addresses of its tensors in their order, and workspace.
+struct lowered_step {
+  std::function<void(const std::vector<void*>& tensors, std::byte* workspace, cudaStream_t stream)> run;
+  std::vector<std::string> names;  // kernels that it starts
+  i64 workspace = 0;
+};
+
+namespace lowering {
+
+// The address of tensor i is a multiple of this, as far as is known before the run.
+inline int alignment_of(const program& p, const located& t, const std::vector<int>& externals) {
+  if (t.buffer < 0) return 256;
+  const buffer& b = p.buffers[t.buffer];
+  return b.kind == buffer_kind::arena ? 64 : externals[static_cast<std::size_t>(t.buffer)];
+}
+inline std::string place_of(const program_step& s) {
+  if (!s.function) return {};
+  return " (in " + std::string(s.function->name.data, static_cast<std::size_t>(s.function->name.size)) + ")";
+}
+
+}  // namespace lowering
+
+// The libraries' handles of one program, made when a step needs them: those of cuDNN serve one thread at a
+// time, as a program does.
+struct libraries {
+  context& c;
+  cuda_kernels::kernel_store& kernels;
+  std::optional<cuda_kernels::blas> own_blas;
+  std::optional<cuda_kernels::dnn> own_dnn;
+  explicit libraries(context& on) : c(on), kernels(on.kernels()) {}
+  cuda_kernels::blas& blas() {
+    if (!own_blas) own_blas.emplace(kernels);
+    return *own_blas;
+  }
+  cuda_kernels::dnn* dnn() {
+    if (!own_dnn) own_dnn.emplace();
+    return &*own_dnn;
+  }
+};
+
+// What a device's programs have chosen.
+inline choices& choices_of(const context& c) {
+  static std::mutex lock;
+  static auto* all = new std::map<int, std::unique_ptr<choices>>;
+  const std::lock_guard hold(lock);
+  std::unique_ptr<choices>& found = (*all)[c.device()];
+  if (!found) {
+    cudaDeviceProp device{};
+    check(cudaGetDeviceProperties(&device, c.device()), "flame::cuda", "cudaGetDeviceProperties");
+    found = std::make_unique<choices>(std::string(device.name) + " cublas " + cuda_kernels::blas_version() +
+                                      " cudnn " + cuda_kernels::dnn_version());
+  }
+  return *found;
+}
+
+// Bytes that a step's operands take, each from its first element to its last.
+inline std::vector<i64> operand_bytes(const program_step& s) {
+  std::vector<i64> bytes;
+  for (const located& t : s.tensors) {
+    const located::reach r = t.bytes();
+    bytes.push_back(std::max<i64>(r.high - r.low, 1));
+  }
+  return bytes;
+}
+
+// Microseconds of a prepared step on memory of the trial's; negative where it cannot run, or there is too
+// little memory to try.
+template <class Run> double time_step(trial& on, const program_step& s, i64 workspace, Run&& run) try {
+  std::vector<i64> bytes = operand_bytes(s);
+  bytes.push_back(std::max<i64>(workspace, 1));
+  const std::vector<void*> at = on.parts(bytes);
+  if (at.empty()) return -1;
+  return on.microseconds([&](cudaStream_t stream) { run(at, at.back(), stream); });
+} catch (const error&) {
+  return -1;  // a way that the library offers and then refuses
+}
+
+inline lowered_step lower_group(const program_step& s, const std::vector<int>& alignments, context& c,
+                                tuning t) {
+  auto group = std::make_shared<cuda_kernels::prepared_group>(
+      cuda_kernels::prepare(s, alignments, {c.multiprocessors(), t.packs, t.threads, t.blocks}));
+  lowered_step r;
+  r.workspace = group->workspace_bytes;
+  for (const cuda_kernels::prepared_kernel& k : group->kernels) r.names.push_back(k.name);
+  auto functions = std::make_shared<std::vector<const void*>>();
+  r.run = [group, functions, &c](const std::vector<void*>& tensors, std::byte* workspace,
+                                 cudaStream_t stream) {
+    if (functions->empty())
+      for (const cuda_kernels::prepared_kernel& k : group->kernels)
+        functions->push_back(c.kernels().get(k.name));
+    for (std::size_t i = 0; i < group->kernels.size(); ++i) {
+      cuda_kernels::prepared_kernel& k = group->kernels[i];
+      k.set(tensors, workspace);
+      void* arguments[] = {k.arguments.data()};
+      check(cudaLaunchKernel((*functions)[i], dim3(k.blocks, k.jobs), dim3(k.threads), arguments,
+                             k.shared_bytes, stream),
+            k.name.c_str(), "cudaLaunchKernel");
+    }
+  };
+  return r;
+}
+
+inline lowered_step lower_library(const program_step& s, const std::vector<int>& alignments, libraries& libs,
+                                  trial& on) {
+  lowered_step r;
+  context& c = libs.c;
+  constexpr int most_ways = 16, most_engines = 6;
+  auto alignment = [&](std::size_t i) {
+    const located& t = s.tensors[static_cast<int>(i)];
+    return std::min<i64>(alignments[i], cuda_kernels::alignment_at(t.offset * size_of(t.element)));
+  };
+  switch (s.library) {
+    case op::contract: {
+      cuda_kernels::contraction_options options;
+      options.alignment = {alignment(0), alignment(1), alignment(2)};
+      options.most_candidates = most_ways;
+      const library::contraction what = library::contraction_of(s);
+      auto x = std::make_shared<cuda_kernels::prepared_contraction>(libs.blas().prepare(what, options));
+      if (x->candidates() > 1) {
+        options.candidate = choices_of(c).choose(x->problem(), x->candidates(), [&](int way) {
+          cuda_kernels::contraction_options other = options;
+          other.candidate = way;
+          const cuda_kernels::prepared_contraction one = libs.blas().prepare(what, other);
+          return time_step(on, s, one.workspace(),
+                           [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
+                             libs.blas().run(one, t[0], t[1], t[2], stream, workspace);
+                           });
+        });
+        if (options.candidate > 0) *x = libs.blas().prepare(what, options);
+      }
+      r.names = x->names(), r.workspace = x->workspace();
+      r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
+        libs.blas().run(*x, t[0], t[1], t[2], stream, workspace);
+      };
+      return r;
+    }
+    case op::conv:
+    case op::conv_data:
+    case op::conv_weight: {
+      cuda_kernels::dnn_options options;
+      options.alignment = std::min({alignment(0), alignment(1), alignment(2)});
+      using cuda_kernels::prepared_convolution;
+      const library::convolution what = library::convolution_of(s);
+      auto make = [&](int way) {
+        return std::make_shared<prepared_convolution>(libs.dnn(), s.library, what, options, &libs.blas(),
+                                                      way);
+      };
+      const int ways =
+          prepared_convolution::ways(libs.dnn(), s.library, what, options, &libs.blas(), most_engines);
+      auto x = make(
+          choices_of(c).choose(prepared_convolution::problem(s.library, what, options), ways, [&](int way) {
+            const auto one = make(way);
+            return time_step(on, s, one->workspace(),
+                             [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
+                               one->run(libs.kernels, t[0], t[1], t[2], workspace, stream);
+                             });
+          }));
+      r.names = x->names(), r.workspace = x->workspace();
+      r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
+        x->run(libs.kernels, t[0], t[1], t[2], workspace, stream);
+      };
+      return r;
+    }
+    case op::pool_take:
+    case op::pool_put:
+    case op::pool_mean:
+    case op::pool_mean_put: {
+      auto x = std::make_shared<cuda_kernels::prepared_pooling>(s.library, library::pooling_of(s));
+      const bool two = s.library == op::pool_take || s.library == op::pool_put;
+      r.names = x->names();
+      r.run = [x, two, &libs](const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
+        x->run(libs.kernels, t[0], two ? t[1] : nullptr, t[two ? 2 : 1], stream);
+      };
+      return r;
+    }
+    case op::gather:
+    case op::scatter_add: {
+      struct step_with_fault {
+        context& c;
+        u32 number = 0;
+        std::optional<cuda_kernels::prepared_indexing> x;
+        ~step_with_fault() { c.remove_step(number); }
+      };
+      auto f = std::make_shared<step_with_fault>(step_with_fault{c, 0, std::nullopt});
+      step_with_fault* raw = f.get();
+      const std::string place = lowering::place_of(s);
+      f->number =
+          c.add_step([raw, place](const kernel::fault& found) { return raw->x->fault_text(found) + place; });
+      const bool gather = s.library == op::gather;
+      f->x.emplace(s.library, library::indexing_of(s), f->number);
+      r.names = f->x->names(), r.workspace = f->x->workspace();
+      r.run = [f, gather, &c, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
+        f->x->run(libs.kernels, t[gather ? 0 : 1], t[gather ? 1 : 0], t[2], workspace, c.fault(), stream);
+      };
+      return r;
+    }
+    default:
+      throw error(
+          "flame::compile<cuda>: the cuda backend has no ",
+          std::string(name_of(s.library).data, static_cast<std::size_t>(name_of(s.library).size)).c_str());
+  }
+}
+
+}  // namespace flame::cuda_code
