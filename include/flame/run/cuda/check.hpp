@@ -22,13 +22,23 @@ namespace flame::cuda_kernels {
                   .append(")"));
 }
 
+// Errors of kernels, which whatever is called next reports; no call of this process succeeds any more.
+[[nodiscard]] inline bool is_of_a_kernel(cudaError_t status) {
+  return status == cudaErrorIllegalAddress || status == cudaErrorIllegalInstruction ||
+         status == cudaErrorMisalignedAddress || status == cudaErrorInvalidAddressSpace ||
+         status == cudaErrorInvalidPc || status == cudaErrorAssert || status == cudaErrorLaunchFailure ||
+         status == cudaErrorLaunchTimeout || status == cudaErrorHardwareStackError;
+}
+
 // Nothing where the status is success (0 in each library), else an error. operation: what the user asked for;
 // call: the library's function. cuBLASLt's and cuDNN's stand in blas.hpp and dnn.hpp, which alone include
 // their headers.
 inline void check(cudaError_t status, const char* operation, const char* call) {
   if (status == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());  // reported once; an error of the context stays, whoever reads it
-  throw_failed(operation, call, cudaGetErrorString(status), static_cast<int>(status));
+  std::string words = cudaGetErrorString(status);
+  if (is_of_a_kernel(status)) words += "; a kernel that was started before failed, FLAME_WATCH=1 says which";
+  throw_failed(operation, call, words.c_str(), static_cast<int>(status));
 }
 
 inline void check(nvrtcResult status, const char* operation, const char* call) {

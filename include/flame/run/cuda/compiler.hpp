@@ -7,6 +7,7 @@
 
 #include <nvrtc.h>
 
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ struct machine_code {
 };
 
 namespace compiling {
+
+inline constexpr const char* options[] = {"--std=c++20", "--device-as-default-execution-space",
+                                          "--no-source-include"};
 
 inline void check(nvrtcResult r, const char* call) {
   if (r != NVRTC_SUCCESS)
@@ -48,9 +52,11 @@ inline std::string errors_of(const std::string& log) {
     int major = 0, minor = 0;
     compiling::check(nvrtcVersion(&major, &minor), "nvrtcVersion");
     u64 h = mix(static_cast<u64>(major), static_cast<u64>(minor));
-    for (const embedded_text* t = embedded_texts; t->name; ++t)
-      for (const char* part : {t->name, t->text})
-        for (const char* c = part; *c; ++c) h = combine(h, static_cast<u64>(*c));
+    auto add = [&](const char* text) {
+      for (const char* c = text; *c; ++c) h = combine(h, static_cast<u64>(*c));
+    };
+    for (const embedded_text* t = embedded_texts; t->name; ++t) add(t->name), add(t->text);
+    for (const char* option : compiling::options) add(option);
     return h;
   }();
   return version;
@@ -78,9 +84,11 @@ struct compiler_report {
                    "nvrtcCreateProgram");
   compiling::check(nvrtcAddNameExpression(program.p, name.c_str()), "nvrtcAddNameExpression");
   const std::string target = "--gpu-architecture=sm_" + std::to_string(architecture);
-  const char* options[] = {target.c_str(), "--std=c++20", "--device-as-default-execution-space",
-                           "--no-source-include", "--ptxas-options=-v"};
-  const nvrtcResult compiled = nvrtcCompileProgram(program.p, report ? 5 : 4, options);
+  std::vector<const char*> options(std::begin(compiling::options), std::end(compiling::options));
+  options.push_back(target.c_str());
+  if (report) options.push_back("--ptxas-options=-v");
+  const nvrtcResult compiled =
+      nvrtcCompileProgram(program.p, static_cast<int>(options.size()), options.data());
   std::size_t size = 0;
   std::string log;
   if ((report || compiled != NVRTC_SUCCESS) && nvrtcGetProgramLogSize(program.p, &size) == NVRTC_SUCCESS &&
