@@ -40,11 +40,14 @@ class context {
   // The device is current as long as this lives.
   struct guard {
     int before = 0;
+    bool other = false;
     explicit guard(int device) {
       check(cudaGetDevice(&before), "flame::cuda", "cudaGetDevice");
-      if (before != device) check(cudaSetDevice(device), "flame::cuda", "cudaSetDevice");
+      if (before != device) check(cudaSetDevice(device), "flame::cuda", "cudaSetDevice"), other = true;
     }
-    ~guard() { cudaSetDevice(before); }
+    ~guard() {
+      if (other) cudaSetDevice(before);
+    }
     guard(const guard&) = delete;
     guard& operator=(const guard&) = delete;
   };
@@ -60,7 +63,11 @@ class context {
     }
     return *c;
   }
-  [[nodiscard]] static context& current() { return of(current_device()); }
+  [[nodiscard]] static context& current() {
+    static thread_local context* last = nullptr;  // contexts are never destroyed
+    if (const int device = current_device(); !last || last->device_ != device) last = &of(device);
+    return *last;
+  }
 
   [[nodiscard]] int device() const { return device_; }
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
@@ -113,11 +120,9 @@ class context {
       if ((memory = blocks_.take(size))) return count(bytes), memory;
     }
     cudaError_t failed = cudaMallocAsync(&memory, static_cast<std::size_t>(size), stream);
-    if (failed == cudaErrorMemoryAllocation) {  // without what is kept, once more
+    if (failed == cudaErrorMemoryAllocation) {  // once more, when all that is kept for later is given back
       cudaGetLastError();
-      const std::lock_guard hold(lock_);
-      for (void* block : blocks_.release()) cudaFreeAsync(block, stream_);
-      cudaStreamSynchronize(stream_);
+      release_kept(stream);
       failed = cudaMallocAsync(&memory, static_cast<std::size_t>(size), stream);
     }
     if (failed == cudaErrorMemoryAllocation) {
@@ -143,6 +148,16 @@ class context {
   }
 
  private:
+  // What tensors have given back, to the driver: waits until it is free.
+  void release_kept(cudaStream_t stream) {
+    const std::lock_guard hold(lock_);
+    for (void* block : blocks_.release()) cudaFreeAsync(block, stream_);
+    cudaStreamSynchronize(stream_);
+    if (stream != stream_) cudaStreamSynchronize(stream);
+    if (cudaMemPool_t pool = nullptr; cudaDeviceGetDefaultMemPool(&pool, device_) == cudaSuccess)
+      cudaMemPoolTrimTo(pool, 0);
+    cudaGetLastError();  // what goes wrong here shows in the call that follows
+  }
   // Memory of a stream of the user's is left to CUDA: the stream may be gone when another has its name.
   [[nodiscard]] bool is_small(i64 bytes, cudaStream_t stream) const {
     return bytes <= small_blocks::largest && stream == stream_;

@@ -1,0 +1,161 @@
+// What a user sees when something is wrong: no driver, an old one, memory that is short, calls and kernels
+// that fail, machine code that does not load, tensors on another device. On a runtime that stands in for
+// CUDA's.
+//
+// labels: cuda
+// needs: flame::cuda
+#include "stand_in.hpp"
+
+#include <doctest/doctest.h>
+
+#include <flame/language.hpp>
+#include <flame/run/create.hpp>
+#include <flame/run/cuda/execute.hpp>
+#include <flame/run/function.hpp>
+
+#include <thread>
+
+namespace {
+
+using namespace flame;
+using cuda_tests::stand_in;
+
+inline constexpr struct row : dim<> {
+} row;
+inline constexpr struct col : dim<> {
+} col;
+inline constexpr struct x : input<f32, row> {
+} x;
+inline constexpr struct wide : input<f32, row, col> {
+} wide;
+
+template <class Element, const auto&... Axes>
+using device_tensor = basic_tensor<cuda, Element, tag_of<Axes>...>;
+
+template <class F> std::string refusal(F&& f) {
+  try {
+    f();
+  } catch (const error& e) {
+    return e.what();
+  }
+  return "";
+}
+// Tests may not find what others of this process left.
+struct whole {
+  stand_in& machine = stand_in::instance();
+  whole() { reset(); }
+  ~whole() { reset(); }
+  void reset() {
+    machine.devices = 2, machine.driver = CUDART_VERSION, machine.total = std::size_t{1} << 30;
+    machine.kernels_fail_with = machine.launches_fail_with = cudaSuccess;
+    machine.loads_to_refuse = 0, machine.run = nullptr;
+    cuda::set_device(0);
+  }
+};
+
+TEST_CASE("no GPU, no driver, an old driver: each is said, and no device is made up") {
+  whole w;
+  w.machine.devices = 0;
+  CHECK(cuda::device_count() == 0);
+  CHECK(refusal([] { cuda::set_device(1); }) == "flame::cuda: there is no device 1: the machine has 0");
+  w.machine.devices = 2;
+  for (cudaError_t none : {cudaErrorNoDevice, cudaErrorStubLibrary, cudaErrorInsufficientDriver}) {
+    w.machine.driver = 0, w.machine.without_driver = none;
+    CHECK(cuda::device_count() == 0);
+    CHECK(refusal([] { cuda::set_device(0); }) == "flame::cuda: there is no device 0: the machine has 0");
+  }
+  w.machine.driver = 11080;
+  const std::string text = refusal([] { static_cast<void>(cuda::device_count()); });
+  CHECK(text.starts_with("flame::cuda: the NVIDIA driver supports CUDA 11.8, and this program needs "));
+  CHECK(text.ends_with(": install a newer driver"));
+  CHECK(refusal([] { cuda::set_device(0); }) == text);
+}
+
+TEST_CASE("too little memory for a tensor: needed and free bytes, and all goes on") {
+  whole w;
+  const std::string text = refusal([] { static_cast<void>(zeros<f32, cuda>(row == (i64{1} << 29))); });
+  CHECK(text.starts_with("flame::tensor: the GPU has too little memory: 2147483648 bytes are needed, "));
+  CHECK(text.find(" of 1073741824 are free; this process' tensors and programs use ") != std::string::npos);
+  CHECK(zeros<f32, cuda>(row == 1000).to_vector() == std::vector<f32>(1000, 0));
+}
+
+TEST_CASE("memory that is kept for later tensors is given back before one is refused") {
+  whole w;
+  {
+    std::vector<device_tensor<f32, row>> many;
+    for (int i = 0; i < 60; ++i) many.push_back(zeros<f32, cuda>(row == 200 * 1024));
+  }
+  CHECK(w.machine.used > std::size_t{40} << 20);  // nobody's, and kept
+  w.machine.total = w.machine.used + 1000;
+  CHECK(refusal([] { static_cast<void>(zeros<f32, cuda>(row == 8 * 1024 * 1024)); }) == "");
+}
+
+TEST_CASE("too little memory for a program is said when it is prepared, before its first step") {
+  whole w;
+  auto f = compile<cuda>(softmax(sum(wide, col), row), wide);
+  const auto a = zeros<f32, cuda>(row == 4 * 1024 * 1024, col == 8);
+  const auto before = w.machine.called("cudaLaunchKernel");
+  w.machine.total = w.machine.used + (i64{1} << 20);
+  const std::string text = refusal([&] { static_cast<void>(f(a)); });
+  CHECK(text.starts_with("flame::compile<cuda>: the GPU has too little memory: "));
+  CHECK(text.find(" bytes are needed, 1048576 of ") != std::string::npos);
+  CHECK(w.machine.called("cudaLaunchKernel") == before);
+  w.machine.total = std::size_t{1} << 30;
+  CHECK(refusal([&] { static_cast<void>(f(a)); }) == "");
+  CHECK(w.machine.called("cudaLaunchKernel") > before);
+}
+
+TEST_CASE("a kernel that does not start, and one that fails while it runs") {
+  whole w;
+  const auto a = ones<f32, cuda>(row == 100);
+  w.machine.launches_fail_with = cudaErrorLaunchOutOfResources;
+  const std::string text = refusal([&] { static_cast<void>(eval(a * 2.5 + 1)); });
+  CHECK(text.find("cudaLaunchKernel failed: ") != std::string::npos);
+  w.machine.launches_fail_with = cudaSuccess;
+  const auto b = eval(a * 2.5 + 1);
+  w.machine.kernels_fail_with = cudaErrorIllegalAddress;
+  CHECK(refusal([&] { static_cast<void>(b.to_vector()); }) ==
+        "flame::cuda: cudaStreamSynchronize failed: an illegal memory access was encountered; a kernel that "
+        "was started before failed, FLAME_WATCH=1 says which (700)");
+  CHECK(refusal([] { cuda::synchronize(); }).find("(700)") != std::string::npos);
+}
+
+TEST_CASE("machine code that does not load is compiled once more; then the error is shown") {
+  whole w;
+  const auto a = ones<f32, cuda>(row == 100);
+  w.machine.loads_to_refuse = 1;
+  CHECK(refusal([&] { static_cast<void>(eval(sin(a) * a - 3)); }) == "");
+  w.machine.loads_to_refuse = 2;
+  const std::string text = refusal([&] { static_cast<void>(eval(cos(a) * a - 3)); });
+  CHECK(text.find("cudaLibraryLoadData failed: ") != std::string::npos);
+  CHECK(refusal([&] { static_cast<void>(eval(cos(a) * a - 3)); }) == "");
+}
+
+TEST_CASE("a tensor on another device than the thread's is refused wherever it is used") {
+  whole w;
+  const auto a = ones<f32, cuda>(row == 3);
+  const std::string text =
+      "flame: a tensor lies on device 0 of cuda, this thread uses device 1; say cuda::set_device(0)";
+  auto f = compile<cuda>(x * 2, x);
+  static_cast<void>(f(a));
+  cuda::set_device(1);
+  CHECK(refusal([&] { static_cast<void>(a.to_vector()); }) == text);
+  CHECK(refusal([&] { static_cast<void>(a.select(row, 0).item()); }) == text);
+  CHECK(refusal([&] { a.fill(1); }) == text);
+  CHECK(refusal([&] { static_cast<void>(a.clone()); }) == text);
+  CHECK(refusal([&] { static_cast<void>(eval(a + 1)); }) == text);
+  CHECK(refusal([&] { static_cast<void>(f(a)); }) == text);
+  CHECK(refusal([&] { static_cast<void>(f(give(x, a))); }) == text);
+  const auto b = ones<f32, cuda>(row == 3);
+  CHECK(b.memory().device() == 1);
+  CHECK(refusal([&] { static_cast<void>(eval(a + b)); }) == text);
+  CHECK(refusal([&] { static_cast<void>(f(b)); }) == "");
+  std::thread([&] {  // each thread begins on device 0
+    CHECK(cuda::device() == 0);
+    CHECK(refusal([&] { static_cast<void>(eval(a + 1)); }) == "");
+    CHECK(refusal([&] { static_cast<void>(eval(b + 1)); }).find("lies on device 1") != std::string::npos);
+  })
+      .join();
+}
+
+}  // namespace

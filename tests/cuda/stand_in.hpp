@@ -1,0 +1,149 @@
+// A CUDA runtime for machines without a GPU: two devices that have memory, and run no kernel but what a test
+// says. A program that includes this calls it instead of CUDA's, so that what surrounds kernels can be tested
+// as it is: memory that is short, calls that fail, devices, how many calls there are.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace flame::cuda_tests {
+
+struct stand_in {
+  int devices = 2;
+  int driver = CUDART_VERSION;                     // 0: there is none
+  cudaError_t without_driver = cudaErrorNoDevice;  // what CUDA says then
+  std::size_t total = std::size_t{1} << 30;        // bytes of each device
+  std::size_t used = 0;
+  cudaError_t kernels_fail_with = cudaSuccess;  // what the next wait finds, as if a kernel had failed
+  cudaError_t launches_fail_with = cudaSuccess;
+  int loads_to_refuse = 0;  // images that are no code of this GPU's
+  // A kernel, by its name in the image, with its arguments.
+  std::function<void(const char* symbol, void** arguments)> run;
+  std::map<std::string, int, std::less<>> calls;  // by function
+  std::map<void*, std::size_t> blocks;
+  std::mutex lock;
+
+  static stand_in& instance() {
+    static auto* all = new stand_in;
+    return *all;
+  }
+  static inline thread_local int device = 0;
+
+  // Allocates nothing but the first time.
+  void count(const char* function) {
+    const std::lock_guard hold(lock);
+    const auto at = calls.find(function);
+    at == calls.end() ? calls[function] = 1 : ++at->second;
+  }
+  [[nodiscard]] int called(const char* function) {
+    const std::lock_guard hold(lock);
+    const auto at = calls.find(function);
+    return at == calls.end() ? 0 : at->second;
+  }
+  void forget_calls() {
+    const std::lock_guard hold(lock);
+    for (auto& [name, times] : calls) times = 0;
+  }
+  cudaError_t take(void** memory, std::size_t bytes) {
+    const std::lock_guard hold(lock);
+    if (bytes > total - used) return cudaErrorMemoryAllocation;
+    *memory = std::aligned_alloc(256, (bytes + 256) / 256 * 256);
+    used += bytes;
+    blocks[*memory] = bytes;
+    return cudaSuccess;
+  }
+  void give_back(void* memory) {
+    const std::lock_guard hold(lock);
+    const auto at = blocks.find(memory);
+    if (at == blocks.end()) return;
+    used -= at->second;
+    blocks.erase(at);
+    std::free(memory);
+  }
+};
+
+}  // namespace flame::cuda_tests
+
+#define FLAME_STAND_IN(function, parameters, ...)         \
+  cudaError_t CUDARTAPI function parameters {             \
+    auto& cuda = flame::cuda_tests::stand_in::instance(); \
+    cuda.count(#function);                                \
+    __VA_ARGS__                                           \
+    return cudaSuccess;                                   \
+  }
+
+extern "C" {
+
+FLAME_STAND_IN(cudaGetDeviceCount, (int* count), {
+  *count = 0;
+  if (cuda.driver == 0) return cuda.without_driver;
+  if (cuda.driver < CUDART_VERSION) return cudaErrorInsufficientDriver;
+  if (cuda.devices == 0) return cudaErrorNoDevice;
+  *count = cuda.devices;
+})
+FLAME_STAND_IN(cudaDriverGetVersion, (int* version), { *version = cuda.driver; })
+FLAME_STAND_IN(cudaGetDevice, (int* device), { *device = cuda.device; })
+FLAME_STAND_IN(cudaSetDevice, (int device), { cuda.device = device; })
+FLAME_STAND_IN(cudaDeviceGetAttribute, (int* value, cudaDeviceAttr what, int), {
+  *value = what == cudaDevAttrComputeCapabilityMajor ? 9 : what == cudaDevAttrMultiProcessorCount ? 132 : 0;
+})
+FLAME_STAND_IN(cudaGetLastError, (), {})
+
+FLAME_STAND_IN(cudaMalloc, (void** memory, std::size_t bytes), { return cuda.take(memory, bytes); })
+FLAME_STAND_IN(cudaMallocAsync, (void** memory, std::size_t bytes, cudaStream_t),
+               { return cuda.take(memory, bytes); })
+FLAME_STAND_IN(cudaFree, (void* memory), { cuda.give_back(memory); })
+FLAME_STAND_IN(cudaFreeAsync, (void* memory, cudaStream_t), { cuda.give_back(memory); })
+FLAME_STAND_IN(cudaHostAlloc, (void** memory, std::size_t bytes, unsigned),
+               { *memory = std::aligned_alloc(256, (bytes + 256) / 256 * 256); })
+FLAME_STAND_IN(cudaMemGetInfo, (std::size_t * free, std::size_t* all), {
+  *all = cuda.total;
+  *free = cuda.total - cuda.used;
+})
+FLAME_STAND_IN(cudaDeviceGetDefaultMemPool, (cudaMemPool_t*, int), {})
+FLAME_STAND_IN(cudaMemPoolSetAttribute, (cudaMemPool_t, cudaMemPoolAttr, void*), {})
+FLAME_STAND_IN(cudaMemPoolTrimTo, (cudaMemPool_t, std::size_t), {})
+FLAME_STAND_IN(cudaMemset, (void* to, int value, std::size_t bytes), { std::memset(to, value, bytes); })
+FLAME_STAND_IN(cudaMemsetAsync, (void* to, int value, std::size_t bytes, cudaStream_t),
+               { std::memset(to, value, bytes); })
+FLAME_STAND_IN(cudaMemcpyAsync, (void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t),
+               { std::memmove(to, from, bytes); })
+
+FLAME_STAND_IN(cudaStreamCreateWithFlags, (cudaStream_t * stream, unsigned), {
+  static char streams[64];
+  static std::atomic<int> made{0};
+  *stream = reinterpret_cast<cudaStream_t>(&streams[made++ % 64]);
+})
+FLAME_STAND_IN(cudaStreamDestroy, (cudaStream_t), {})
+FLAME_STAND_IN(cudaStreamSynchronize, (cudaStream_t), { return cuda.kernels_fail_with; })
+FLAME_STAND_IN(cudaDeviceSynchronize, (), { return cuda.kernels_fail_with; })
+FLAME_STAND_IN(cudaStreamWaitEvent, (cudaStream_t, cudaEvent_t, unsigned), {})
+FLAME_STAND_IN(cudaEventCreateWithFlags, (cudaEvent_t * event, unsigned), { *event = nullptr; })
+FLAME_STAND_IN(cudaEventRecord, (cudaEvent_t, cudaStream_t), {})
+FLAME_STAND_IN(cudaEventSynchronize, (cudaEvent_t), { return cuda.kernels_fail_with; })
+FLAME_STAND_IN(cudaEventDestroy, (cudaEvent_t), {})
+
+FLAME_STAND_IN(cudaLibraryLoadData,
+               (cudaLibrary_t * library, const void*, cudaJitOption*, void**, unsigned, cudaLibraryOption*,
+                void**, unsigned),
+               {
+                 if (cuda.loads_to_refuse > 0) return --cuda.loads_to_refuse, cudaErrorNoKernelImageForDevice;
+                 *library = nullptr;
+               })
+FLAME_STAND_IN(cudaLibraryGetKernel, (cudaKernel_t * kernel, cudaLibrary_t, const char* name),
+               { *kernel = reinterpret_cast<cudaKernel_t>(new std::string(name)); })
+FLAME_STAND_IN(cudaLaunchKernel,
+               (const void* function, dim3, dim3, void** arguments, std::size_t, cudaStream_t), {
+                 if (cuda.launches_fail_with != cudaSuccess) return cuda.launches_fail_with;
+                 if (cuda.run) cuda.run(static_cast<const std::string*>(function)->c_str(), arguments);
+               })
+
+}  // extern "C"
+
+#undef FLAME_STAND_IN
