@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/base/philox.hpp>
 #include <flame/graph/op.hpp>
+#include <flame/run/cuda/kernel/trig.hpp>
 #include <flame/run/cuda/kernel/types.hpp>
 
 namespace flame::kernel {
@@ -27,8 +28,6 @@ FLAME_BOTH(logarithm, ::logf(x), ::log(x))
 FLAME_BOTH(logarithm_of_1_plus, ::log1pf(x), ::log1p(x))
 FLAME_BOTH(root, ::sqrtf(x), ::sqrt(x))
 FLAME_BOTH(inverse_root, ::rsqrtf(x), ::rsqrt(x))
-FLAME_BOTH(sine, ::sinf(x), ::sin(x))
-FLAME_BOTH(cosine, ::cosf(x), ::cos(x))
 FLAME_BOTH(hyperbolic_tangent, ::tanhf(x), ::tanh(x))
 FLAME_BOTH(error_function, ::erff(x), ::erf(x))
 FLAME_BOTH(whole_below, ::floorf(x), ::floor(x))
@@ -92,9 +91,9 @@ template <op Code, bool Quick, class T> __device__ __forceinline__ auto unary(T 
   } else if constexpr (Code == op::reciprocal) {
     return T{1} / x;
   } else if constexpr (Code == op::sin) {
-    return function::sine(x);
+    return sine(x);
   } else if constexpr (Code == op::cos) {
-    return function::cosine(x);
+    return cosine(x);
   } else if constexpr (Code == op::tanh) {
     return function::hyperbolic_tangent(x);
   } else if constexpr (Code == op::sigmoid) {
