@@ -26,6 +26,8 @@ def main(folder, result=None):
             rows.append((name, row["ms"] * 1e3, min(peers) * 1e3 if peers else None, ""))
         else:
             rows.append((name, row["bytes"] / 1e6, None, "MB"))
+    for name, row in lines(folder / "eager.flame.jsonl").items():
+        rows.append((name, row["us"], None, f"of the host; {row['wall_us']:.2f} us until it is done"))
     machine = (folder / "machine.txt").read_text().strip() if (folder / "machine.txt").exists() else ""
     table = [machine, "", "| case | FLAME, us | PyTorch, us | PyTorch / FLAME | |", "|---|---|---|---|---|"]
     for name, us, peer, note in rows:
