@@ -9,3 +9,5 @@ endif()
 # flame::cuda links CUDA's libraries, by the names that they have on this machine.
 include(${CMAKE_CURRENT_LIST_DIR}/flame-cuda.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/flame-targets.cmake)
+# flame_kernels_ahead, for kernels that are compiled when a program is built.
+include(${CMAKE_CURRENT_LIST_DIR}/flame-kernels.cmake)

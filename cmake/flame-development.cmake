@@ -10,20 +10,11 @@ option(FLAME_NATIVE "Build examples and benchmarks for this machine's processor 
 option(FLAME_WERROR "Treat warnings as errors" OFF)
 set(FLAME_SANITIZE "" CACHE STRING "Sanitizers for everything that is built: 'address,undefined' or 'thread'")
 
-# CUDA is optional: an nvcc that knows C++20 lets the tests check that it takes the headers, and nothing else needs it.
-find_program(FLAME_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin
-             DOC "nvcc, optional")
-set(flame_nvcc "")
-if(FLAME_NVCC)
-  execute_process(COMMAND ${FLAME_NVCC} --version OUTPUT_VARIABLE text ERROR_QUIET)
-  if(text MATCHES "release ([0-9]+\\.[0-9]+)" AND CMAKE_MATCH_1 VERSION_GREATER_EQUAL 12.0)
-    set(flame_nvcc ${FLAME_NVCC})
-    message(STATUS "CUDA: nvcc ${CMAKE_MATCH_1}, used by tests of the headers")
-  else()
-    message(STATUS "CUDA: nvcc ${CMAKE_MATCH_1} is older than 12.0 and has no C++20: not used")
-  endif()
+# CUDA is optional: an nvcc (flame-kernels.cmake) lets the tests check that it takes the headers, and compiles kernels.
+if(flame_nvcc)
+  message(STATUS "CUDA: ${flame_nvcc_found}")
 else()
-  message(STATUS "CUDA: no nvcc found; everything is built for the host alone")
+  message(STATUS "CUDA: ${flame_nvcc_found}; kernels are compiled when they are first used, and what tests nvcc is left out")
 endif()
 
 if(FLAME_CUDA)

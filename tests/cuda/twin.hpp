@@ -125,6 +125,9 @@ void copy_strided(void* to, const void* from, const strided_copy& how) {
   });
 }
 
+// Set by who only wants to know what programs there are: told of each, and none is run.
+inline void (*twin_plans)(const program& p) = nullptr;
+
 // Numbers are the host's and can be read as they are; what else a program is given must be the device's.
 class program_on_twin final : public flame::executable {
  public:
@@ -137,6 +140,7 @@ class program_on_twin final : public flame::executable {
       if (externals[b] && twin_memory::instance().has(externals[b]) == number)
         throw error(number ? "the twin: a number lies on the device" : "the twin: a tensor lies on the host");
     }
+    if (twin_plans) return twin_plans(run_.plan());
     const twin_memory::inside now;
     run_.run(externals, memory_);
   }

@@ -15,10 +15,11 @@ struct ahead_kernel {
 // flame_kernels_ahead (cmake/flame-kernels.cmake) writes tables as static objects. Thread-safe.
 class ahead_table {
  public:
-  // architectures: those that there is machine code for, as nvcc calls them: "90", "80,90a".
+  // architectures: those that there is machine code for, as nvcc calls them: "90", "80,90a". The last of the
+  // kernels is none, so that a table may be empty.
   template <unsigned N>
   ahead_table(const char* architectures, const ahead_kernel (&kernels)[N])
-      : architectures_(architectures), kernels_(kernels), size_(N) {
+      : architectures_(architectures), kernels_(kernels), size_(N - 1) {
     add();
   }
   ~ahead_table();

@@ -1,0 +1,5 @@
+// Every kernel.
+#pragma once
+#include <flame/run/cuda/kernel/finish.hpp>
+#include <flame/run/cuda/kernel/group.hpp>
+#include <flame/run/cuda/kernel/library.hpp>
