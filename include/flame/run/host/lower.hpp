@@ -7,9 +7,11 @@
 #include <flame/run/host/group.hpp>
 #include <flame/run/host/index.hpp>
 #include <flame/run/host/pool.hpp>
+#include <flame/run/watch_steps.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <functional>
 
 namespace flame::host_code {
@@ -122,10 +124,33 @@ inline lowered_step lower(const program_step& s) {
   return r;
 }
 
+struct watched_memory final : watched::memory {
+  const std::byte* see(const std::byte* from, i64) override { return from; }
+  void fill(std::byte* to, int byte, i64 bytes) override {
+    std::memset(to, byte, static_cast<std::size_t>(bytes));
+  }
+  void wait() override {}
+};
+
 struct executable::lowered {
   std::vector<lowered_step> steps;
   std::vector<std::byte*> base;  // by buffer
   std::vector<void*> at;         // by tensor of the step that runs
+
+  void locate(const lowered_step& s) {
+    for (std::size_t i = 0; i < s.places.size(); ++i)
+      at[i] = s.places[i].buffer < 0 ? nullptr
+                                     : base[static_cast<std::size_t>(s.places[i].buffer)] + s.places[i].bytes;
+  }
+  void run_watched(const program& p, std::byte* arena) {
+    watched_memory memory;
+    watched::run all(p, arena, memory);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      locate(steps[i]);
+      all.step(static_cast<int>(i), at, [&] { steps[i].run(at.data()); });
+    }
+    all.finish();
+  }
 };
 
 FLAME_FUNCTION executable::executable(program p)
@@ -147,12 +172,11 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals, arena& 
     const buffer& at = program_.buffers[static_cast<int>(b)];
     base[b] = at.kind == buffer_kind::arena ? own + at.offset : static_cast<std::byte*>(externals[b]);
   }
+  if (watching() && !seconds) return lowered_->run_watched(program_, own);
   void** to = lowered_->at.data();
   if (seconds) seconds->clear();
   for (lowered_step& s : lowered_->steps) {
-    for (std::size_t i = 0; i < s.places.size(); ++i)
-      to[i] = s.places[i].buffer < 0 ? nullptr
-                                     : base[static_cast<std::size_t>(s.places[i].buffer)] + s.places[i].bytes;
+    lowered_->locate(s);
     if (!seconds) {
       s.run(to);
       continue;
