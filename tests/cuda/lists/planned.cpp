@@ -1,5 +1,5 @@
-// A GPU that is planned for and not there: a program that links this in place of flame::cuda appends to the file
-// FLAME_KERNEL_LIST the kernels that it would start on an H200, and computes nothing there.
+// A GPU that is planned for and not there: a program that links this in place of flame::cuda appends to the
+// file FLAME_KERNEL_LIST the kernels that it would start on an H200, and computes nothing there.
 #include "../twin.hpp"  // first: it says FLAME_CUDA
 
 #include <flame/run/cuda/ahead.hpp>
