@@ -98,7 +98,10 @@ class reporter {
   }
 
   [[nodiscard]] std::string name(const located& t) const {
-    return t.zero ? "0" : t.buffer < 0 ? "-" : names_[index(t.buffer)];
+    if (t.zero || t.buffer < 0) return t.zero ? "0" : "-";
+    const std::string& of_buffer = names_[index(t.buffer)];
+    return t.element == dtype::bf16 || t.element == dtype::f16 ? of_buffer + ":" + name_of(t.element)
+                                                               : of_buffer;
   }
 
   void add(int i) {
@@ -150,7 +153,10 @@ class reporter {
     for (auto [is, word] : {std::pair{row, "row"}, {column, "column"}, {total, "total"}})
       if (is) r.kind += (r.kind.empty() ? "" : "+") + std::string(word);
     if (r.kind.empty())
-      r.kind = computes ? "map" : s.code->slots[0].kind == slot_kind::input ? "copy" : "fill";
+      r.kind = computes                                           ? "map"
+               : s.code->slots[0].kind != slot_kind::input        ? "fill"
+               : s.tensors[0].element == s.tensors.back().element ? "copy"
+                                                                  : "cast";
     if (row || column)
       r.sizes = (batch > 1 ? std::to_string(batch) + " x " : "") + std::to_string(outer) + " x " +
                 std::to_string(inner);

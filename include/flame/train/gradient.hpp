@@ -22,9 +22,9 @@ template <mask In> struct leaves_in {
 
 }  // namespace detail
 
-// F's outputs (the first a scalar), then its gradient with respect to each leaf in In, in the order of the
-// leaves.
+// F's outputs (the first a scalar), then the gradient of the first times a scale, one operand more, with
+// respect to each leaf in In, in the order of the leaves.
 template <const function_info* F, mask In, keep Policy = keep::cut>
-inline constexpr const function_info* gradient_of = gradient_function<F, detail::leaves_in<In>, Policy>;
+inline constexpr const function_info* gradient_of = gradient_function<F, detail::leaves_in<In>, Policy, true>;
 
 }  // namespace flame

@@ -5,6 +5,8 @@
 #include <flame/train/step.hpp>
 
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 
 namespace flame {
 
@@ -43,7 +45,14 @@ void save_training(const std::string& path, trainer<Model, Loss, Optimizer, Sele
       writer.add(prefix + w.path, w, detail::values_at(values, w, at));
     });
   });
-  writer.write(path, {{"steps", std::to_string(t.steps())}});
+  std::map<std::string, std::string> metadata{{"steps", std::to_string(t.steps())}};
+  if (t.engine().scales()) {
+    const auto s = t.engine().scaling();
+    char text[96];
+    std::snprintf(text, sizeof text, "%.9g %.9g %.9g", s.scale, s.good, s.skipped);
+    metadata["loss_scale"] = text;
+  }
+  writer.write(path, metadata);
 }
 
 // Reads what save_training wrote, into a trainer of the same model, optimizer and selection. Throws
@@ -68,6 +77,17 @@ void load_training(const std::string& path, trainer<Model, Loss, Optimizer, Sele
     });
   });
   t.set_steps(steps);
+  if (const auto scale = reader.metadata().find("loss_scale"); scale != reader.metadata().end()) {
+    double state[3] = {};
+    const char* at = scale->second.data();
+    for (double& x : state) {
+      char* end = nullptr;
+      x = std::strtod(at, &end);
+      at = end;
+    }
+    t.engine().set_scaling({state[0], state[1], state[2], state[0]});
+  }
+  t.refresh();
 }
 
 }  // namespace flame

@@ -74,10 +74,14 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
   }
   // The program of the last step.
   [[nodiscard]] const program& plan() const { return engine_.plan(); }
-  // Bytes above the weights and the optimizer's state: the program's own, and the gradients.
-  [[nodiscard]] i64 working_bytes() const {
-    return plan().arena_bytes + engine_.trained() * static_cast<i64>(sizeof(element));
-  }
+  // Bytes above the weights and the optimizer's state: the program's own, the gradients, and the weights'
+  // copy in 16 bits where there is one.
+  [[nodiscard]] i64 working_bytes() const { return plan().arena_bytes + engine_.state_bytes(); }
+  // After the weights were changed by others, in 16 bits: the steps read a copy of them.
+  void refresh() { engine_.refresh(); }
+  // With f16, by what the next loss is multiplied, and how many steps were left out; waits for the last step.
+  [[nodiscard]] double loss_scale() const { return engine_.scaling().scale; }
+  [[nodiscard]] i64 skipped_steps() const { return static_cast<i64>(engine_.scaling().skipped); }
   // What a training is besides its weights: see train/resume.hpp.
   [[nodiscard]] detail::step_engine<backend, element>& engine() { return engine_; }
 
@@ -96,6 +100,11 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
     }
     return m;
   }
+  template <class Updates> const function_info* update() const {
+    if (engine_.scales())
+      return options_.ema > 0 ? Updates::template value<true, true> : Updates::template value<false, true>;
+    return options_.ema > 0 ? Updates::template value<true, false> : Updates::template value<false, false>;
+  }
   static bool selected(const weight& w) { return w.is_parameter() && chosen<Select>(w); }
 
   template <class Fn, class... Shapes, std::size_t N> scalar run(const std::array<tensor_view, N>& batch) {
@@ -106,10 +115,8 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
     constexpr mask in = detail::select_parameters<f, Select>();
     detail::require_operations<backend, *gradient_of<f, in>>();
     using updates = detail::updates_of<Optimizer, element>;
-    detail::require_operations<backend, *updates::template value<false>>();
-    const detail::step_functions functions{
-        f, gradient_of<f, in>, in,
-        options_.ema > 0 ? updates::template value<true> : updates::template value<false>, updates::clip};
+    detail::require_operations<backend, *updates::template value<false, false>>();
+    const detail::step_functions functions{f, gradient_of<f, in>, in, update<updates>(), updates::clip};
     return engine_.run(functions, batch, optimizer_.numbers(step_));
   }
 
