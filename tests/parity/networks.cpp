@@ -2,49 +2,11 @@
 #include <doctest/doctest.h>
 
 #include "../../examples/transformer.hpp"
-
-#include <cstdlib>
-#include <nlohmann/json.hpp>
+#include "reference.hpp"
 
 using namespace digits;
 
 namespace {
-
-using json = nlohmann::json;
-
-struct reference {
-  std::string path;
-  safetensors::reader file;
-  json configuration, vanishing;
-
-  explicit reference(const std::string& name)
-      : path(std::string(std::getenv("FLAME_TESTS")) + "/parity/data/" + name + ".safetensors"), file(path) {
-    configuration = json::parse(file.metadata().at("configuration"));
-    vanishing = json::parse(file.metadata().at("vanishing"));
-  }
-  [[nodiscard]] i64 number(const char* key) const { return configuration.at(key).get<i64>(); }
-  template <class Tensor> [[nodiscard]] Tensor input(const std::string& name) const {
-    const safetensors::tensor_entry& e = file.at("input." + name);
-    Tensor t(e.shape);
-    REQUIRE(e.bytes == t.values().size_bytes());
-    std::memcpy(t.data(), e.data, e.bytes);
-    return t;
-  }
-  [[nodiscard]] double loss() const {
-    double v;
-    std::memcpy(&v, file.at("loss").data, sizeof v);
-    return v;
-  }
-  [[nodiscard]] std::vector<float> gradient(const std::string& of) const {
-    const safetensors::tensor_entry& e = file.at("gradient." + of);
-    std::vector<float> g(e.bytes / sizeof(float));
-    std::memcpy(g.data(), e.data, e.bytes);
-    return g;
-  }
-  [[nodiscard]] bool vanishes(const std::string& of) const {
-    return std::find(vanishing.begin(), vanishing.end(), of) != vanishing.end();
-  }
-};
 
 double norm(const std::vector<float>& v) {
   double s = 0;
