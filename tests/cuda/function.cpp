@@ -42,6 +42,10 @@ inline constexpr struct scale : input<f32> {
 } scale;
 inline constexpr struct seed : input<key> {
 } seed;
+inline constexpr struct gain : input<f32, col> {
+} gain;
+inline constexpr struct back : input<f32, row, col> {
+} back;
 
 TEST_CASE("eval runs where the tensors lie") {
   const auto a = normal(key(1), row == 37, col == 65), b = normal(key(2), row == 37, col == 65);
@@ -102,6 +106,22 @@ TEST_CASE("f64 and products") {
   const auto p = product(to<cuda>(l), to<cuda>(r));
   CHECK(distance(p, expected(l, r)) < 1e-5);
   for (int i = 0; i < 4; ++i) CHECK(same_values(product(to<cuda>(l), to<cuda>(r)), p));
+}
+
+TEST_CASE("rows of more numbers than a block holds, summed over as well") {
+  const auto e = vjp(layer_norm(x, 1e-5, col) * gain, back, x, gain);
+  auto f = compile<cuda>(e, x, back, gain);
+  auto g = compile<host>(e, x, back, gain);
+  for (i64 columns : {9001, 10304}) {  // by elements and by packs; two rows a block on an H200
+    const auto a = normal(key(1), row == 300, col == columns), b = normal(key(2), row == 300, col == columns);
+    const auto c = normal(key(3), col == columns);
+    const auto [by_x, by_gain] = f(to<cuda>(a), to<cuda>(b), to<cuda>(c));
+    const auto [host_by_x, host_by_gain] = g(a, b, c);
+    CHECK(distance(by_x, host_by_x) < 1e-5);
+    CHECK(distance(by_gain, host_by_gain) < 1e-5);
+    const auto [again_by_x, again_by_gain] = f(to<cuda>(a), to<cuda>(b), to<cuda>(c));
+    CHECK(same_values(by_gain, again_by_gain));
+  }
 }
 
 TEST_CASE("random draws are the host's, a key being a number") {

@@ -238,10 +238,7 @@ struct chooser {
                                                   : most.threads <= 512 ? 130
                                                                         : 45))
             packs = p;
-      if (packs == 0) {
-        wide = !has_columns;  // sums of columns stay in the registers of their columns
-        packs = wide ? std::max<i64>(8 / vector_size, 1) : power_of_2_from(threads_for(1024));
-      }
+      if (packs == 0) wide = true, packs = std::max<i64>(8 / vector_size, 1);
       if (gpu.packs > 0) packs = gpu.packs, wide = threads_for(packs) > 1024;
       const i64 threads = std::min<i64>(threads_for(packs), wide ? 512 : 1024);
       lanes = threads <= 32 ? power_of_2_from(threads) : rounded_up(threads, 32);
@@ -250,6 +247,7 @@ struct chooser {
                                                          : 128) /
                                 lanes,
                             1);
+      if (wide && has_columns) lanes = rounded_up(threads, 32), teams = 1;  // a column is one thread's
       tiles = 1;
     } else {
       packs = vector_size >= 8 && !has_columns && in_row * over.outer * over.batch >= 1 << 16 ? 2 : 1;
@@ -362,7 +360,7 @@ inline int state_bytes(const instruction& i) {
   head.tiles = kernel::divisor(static_cast<u32>(c.tiles));
   head.row_blocks = kernel::divisor(static_cast<u32>(c.row_blocks));
   const i64 batches = c.over.batch,
-            chunk_count = c.over.outer * c.over.inner > 0 || c.has_rows ? c.row_blocks : 0;
+            chunk_count = c.over.outer > 0 && (c.over.inner > 0 || c.has_rows) ? c.row_blocks : 0;
 
   i64 shared = 0;
   if (c.has_rows && c.lanes > 32) {

@@ -316,6 +316,45 @@ struct worker {
     }
   }
 
+  // Where a row is longer than a team holds, so are the sums: the block keeps them where it leaves them, and
+  // a column is one thread's.
+  template <int I> __device__ __forceinline__ void accumulate_in_memory() {
+    using R = reduction_at<I>;
+    using state = typename R::state;
+    constexpr int K = Code::a(I), D = Code::element(I);
+    constexpr bool by_packs = !Tail && Code::operation(I) != op::argmax && sizeof(state) >= 4;
+    const i64 at = (i64{batch} * args.row_blocks.number + row_block) * args.over.inner;
+    state* to = static_cast<state*>(args.partial[Code::place(I, Code::accumulates)]) + at;
+    const bool first = row == row_block * args.rows_a_block;
+#pragma unroll
+    for (int p = 0; p < Packs; ++p) {
+      if (!inside(p)) continue;
+      state sum[V];
+#pragma unroll
+      for (int v = 0; v < V; ++v) sum[v] = R::none();
+      if constexpr (by_packs) {
+        if (!first) pack<D, V>::read(to, static_cast<i64>(column(p)), sum);
+      } else {
+#pragma unroll
+        for (int v = 0; v < V; ++v)
+          if (!first && inside(p, v)) sum[v] = to[column(p) + static_cast<Index>(v)];
+      }
+#pragma unroll
+      for (int v = 0; v < V; ++v) sum[v] = R::both(sum[v], R::of(operand<I, K>(p * V + v), i64{row}));
+      if constexpr (by_packs) {
+        pack<D, V>::write(to, static_cast<i64>(column(p)), sum);
+      } else {
+#pragma unroll
+        for (int v = 0; v < V; ++v)
+          if (inside(p, v)) to[column(p) + static_cast<Index>(v)] = sum[v];
+      }
+    }
+  }
+  // Summed there, not in registers.
+  static consteval bool in_memory(int i) {
+    return Wide && Code::accumulates(i) && Code::mode(i) == reduce::column;
+  }
+
   // ---- Stores ----
 
   template <int I> __device__ __forceinline__ void store() {
@@ -414,6 +453,8 @@ struct worker {
       } else if (Code::round(I) <= round) {
         compute<I>();
       }
+    } else if constexpr (in_memory(I)) {
+      if (round == Code::rounds()) accumulate_in_memory<I>();
     } else if constexpr (Code::accumulates(I)) {
       if (round == Code::rounds() && Code::at(Code::a(I)) != width::row) accumulate<I>();
     }
@@ -441,7 +482,7 @@ struct worker {
       } else if constexpr (Code::round(I) == Round) {
         compute<I>();
       }
-    } else if constexpr (Code::accumulates(I)) {
+    } else if constexpr (Code::accumulates(I) && !in_memory(I)) {
       if constexpr (Round == Code::rounds() && Code::at(Code::a(I)) == width::row) accumulate<I>();
     }
   }
@@ -469,7 +510,7 @@ struct worker {
 
   // What the block has summed: over its teams in their order, then to its place.
   template <int I> __device__ __forceinline__ void finish(char* shared) {
-    if constexpr (Code::accumulates(I)) {
+    if constexpr (Code::accumulates(I) && !in_memory(I)) {
       using R = reduction_at<I>;
       using state = typename R::state;
       constexpr int number = Code::place(I, Code::accumulates);
