@@ -10,7 +10,7 @@
 using namespace digits;
 
 struct arguments {
-  std::string data, device = "host", save, load, judge, picture = "samples.png";
+  std::string data, device = "host", precision = "f32", save, load, judge, picture = "samples.png";
   i64 steps = 1200, batch = 128, samples = 1000, limit = 0, channels = 96, depth = 4, every = 200;
   int sample_steps = 40;
   double lr = 3e-3, guidance = 2, ema = 0.99;
@@ -100,7 +100,8 @@ void run(const arguments& a) {
                                                instances_of("blocks", a.depth));
   std::printf("diffusion transformer: %lld parameters\n", model.parameter_count());
   if (!a.load.empty()) load(a.load, model);
-  auto step = train_step(model, loss_of, adamw{.lr = a.lr, .weight_decay = 0}, {.seed = a.seed, .ema = a.ema});
+  auto step = train_step(model, loss_of, adamw{.lr = a.lr, .weight_decay = 0},
+                         {.seed = a.seed, .ema = a.ema, .precision = precision_of(a.precision)});
 
   if (a.steps > 0) {
     mnist_data data = load_digits(a.data, a.seed);
@@ -139,6 +140,8 @@ int main(int argc, char** argv) try {
   app.add_option("--data", a.data, "folder with MNIST's four idx files (.gz too); without it, digits are drawn")
       ->check(CLI::ExistingDirectory);
   app.add_option("--device", a.device, "where to train")->check(CLI::IsMember({"host", "cuda"}))->capture_default_str();
+  app.add_option("--precision", a.precision, "of what passes from kernel to kernel; weights are f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))->capture_default_str();
   app.add_option("--steps", a.steps)->check(CLI::Range(0, 10000000))->capture_default_str();
   app.add_option("--batch", a.batch)->check(CLI::Range(1, 60000))->capture_default_str();
   app.add_option("--lr", a.lr, "peak of the learning rate")->check(CLI::Range(0.0, 10.0))->capture_default_str();

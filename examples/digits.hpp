@@ -112,6 +112,11 @@ class progress {
   double shown_ = -1e9;
 };
 
+// What --precision says.
+inline flame::precision precision_of(const std::string& name) {
+  return name == "bf16" ? precision::bf16 : name == "f16" ? precision::f16 : precision::full;
+}
+
 // A row of images, [count, 28, 28] in 0 .. 1, in the terminal: half as wide and high, two lines of pixels in one of text.
 inline void show(const float* pixels, i64 count) {
   if (!::isatty(1)) return;

@@ -7,7 +7,7 @@
 using namespace digits;
 
 struct arguments {
-  std::string data, device = "host", model = "cnn", save, load;
+  std::string data, device = "host", precision = "f32", model = "cnn", save, load;
   int epochs = 5;
   i64 batch = 128, limit = 0;
   double lr = 2e-3;
@@ -26,7 +26,7 @@ void run(Model model, const arguments& a) {
   }
   if (!a.load.empty()) load(a.load, model);
 
-  auto step = train_step(model, loss_of, adam{.lr = a.lr});
+  auto step = train_step(model, loss_of, adam{.lr = a.lr}, {.precision = precision_of(a.precision)});
   digit_batches batches(data.train, a.batch, a.seed);
   i64 steps = a.epochs * batches.batches_per_epoch();
   cosine_schedule rate{.peak = a.lr, .total = steps, .warmup = std::min<i64>(100, steps / 10)};
@@ -57,6 +57,8 @@ int main(int argc, char** argv) try {
       ->check(CLI::ExistingDirectory);
   app.add_option("--device", a.device, "where to train")->check(CLI::IsMember({"host", "cuda"}))->capture_default_str();
   app.add_option("--model", a.model)->check(CLI::IsMember({"mlp", "cnn"}))->capture_default_str();
+  app.add_option("--precision", a.precision, "of what passes from kernel to kernel; weights are f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))->capture_default_str();
   app.add_option("--epochs", a.epochs)->check(CLI::Range(0, 10000))->capture_default_str();
   app.add_option("--batch", a.batch)->check(CLI::Range(1, 60000))->capture_default_str();
   app.add_option("--lr", a.lr, "peak of the learning rate")->check(CLI::Range(0.0, 10.0))->capture_default_str();

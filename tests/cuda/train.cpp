@@ -109,6 +109,50 @@ TEST_CASE("a loss that draws: the same draws, others at each step") {
   check_steps(perceptron<f64>(), classify_dropped, sgd{}, {.seed = 9}, x, 1e-10, 1e-9);
 }
 
+// Sums are added in another order than on the host, so that a number may be rounded to its neighbour of 16
+// bits.
+TEST_CASE(
+    "bf16 and f16: the host's steps but for rounding, the same bits again; an overflow leaves a step out") {
+  const auto check = [](const auto& start, const auto& x, precision p) {
+    CAPTURE(static_cast<int>(p));
+    const double unit = p == precision::f16 ? 0x1p-11 : 0x1p-8;
+    const step_options options{.ema = 0.9, .clip_norm = 1, .precision = p, .scaling = {.first = 1024}};
+    const auto m = start.clone(), full = start.clone();
+    const auto n = to<cuda>(start.clone()), again = to<cuda>(start.clone());
+    auto step = train_step(m, classify, adamw{}, options);
+    auto wide = train_step(full, classify, adamw{}, {.ema = 0.9, .clip_norm = 1});
+    auto other = train_step(n, classify, adamw{}, options),
+         same = train_step(again, classify, adamw{}, options);
+    const auto label = numbered(x.extent(0));
+    const auto u = to<cuda>(x);
+    const auto v = to<cuda>(label);
+    for (int i = 0; i < 3; ++i) {
+      const auto expected = step(x, label);
+      wide(x, label);
+      CHECK(distance(other(u, v), expected) < unit);
+      CHECK(distance(other.engine().gradients(), step.engine().gradients()) < 10 * unit);
+      CHECK(distance(other.engine().gradients(), wide.engine().gradients()) < 30 * unit);
+      CHECK(distance(n.flat(), m.flat()) < 1e-2);
+      same(u, v);
+    }
+    CHECK(n.flat().to_vector() == again.flat().to_vector());
+    CHECK(other.loss_scale() == step.loss_scale());
+    CHECK(other.skipped_steps() == 0);
+    if (p != precision::f16) return;
+    const auto before = n.part(n.weights()[0]).to_vector();  // running statistics are renewed
+    auto huge = x.clone();
+    huge.fill(6e4f);
+    other(to<cuda>(huge), v);
+    CHECK(other.loss_scale() == 512);
+    CHECK(other.skipped_steps() == 1);
+    CHECK(n.part(n.weights()[0]).to_vector() == before);
+  };
+  for (precision p : {precision::bf16, precision::f16}) {
+    check(perceptron<f32>(), normal(key(1), batch == 64, feature), p);
+    check(network<f32>(), normal(key(1), batch == 16, height, width, grey), p);
+  }
+}
+
 TEST_CASE("the same bits, whether or not losses are waited for") {
   const auto x = normal<f32, cuda>(key(1), batch == 64, feature);
   const auto label = to<cuda>(numbered(64));
