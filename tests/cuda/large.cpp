@@ -20,8 +20,6 @@ inline constexpr struct row : dim<> {
 } row;
 inline constexpr struct col : dim<> {
 } col;
-inline constexpr struct inner : dim<> {
-} inner;
 inline constexpr struct which : dim<> {
 } which;
 inline constexpr struct x : input<f32, row, col> {
