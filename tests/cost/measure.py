@@ -32,20 +32,32 @@ def rows(path):
     return [Row(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
+def with_kernels(source, names, folder):
+    """A source with the kernels that a list names, as flame_kernels_ahead compiles them."""
+    kernels = [line for line in names.read_text().splitlines() if line and not line.startswith("#")]
+    file = pathlib.Path(folder) / "with_kernels.cu"
+    file.write_text(f'#include "{source}"\n#include <flame/run/cuda/kernel/all.hpp>\nextern const void* const kernels[] = {{\n' +
+                    "".join(f"reinterpret_cast<const void*>(&{name}),\n" for name in kernels) + "};\n")
+    return file
+
+
 def command(row, toolchain, output):
     """The compiler's command line for a row."""
     flags = row.flags.split()
+    source = harness.ROOT / row.source
     result = toolchain.everything(row.compiler) if "all" in flags else toolchain.language(row.compiler)
     for flag in flags:
         if flag == "syntax":
             result += ["-fsyntax-only"]
         elif flag == "native":
             result += ["-march=native"]
+        elif flag.startswith("kernels:"):
+            source = with_kernels(source, harness.ROOT / flag.removeprefix("kernels:"), pathlib.Path(output).parent)
         elif flag != "all":
             result += [flag]
     if "syntax" not in flags:
         result += ["-c", "-o", output]
-    return result + [harness.ROOT / row.source]
+    return result + [source]
 
 
 def best(line, enough):

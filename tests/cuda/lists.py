@@ -1,6 +1,7 @@
 """cuda.lists: the lists of kernels in kernels/cuda/ are what the examples start on an H200 at their default sizes.
 
-lists.py [--write] MNIST DIFFUSION: the examples, linked with tests/cuda/lists/planned.cpp. --write makes the lists anew.
+lists.py [--write] MNIST DIFFUSION BLOCK: the examples, linked with tests/cuda/lists/planned.cpp, and tests/cost/block_names.cpp,
+which prints its names. --write makes the lists anew.
 """
 import pathlib
 import sys
@@ -9,8 +10,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
 
-LISTS = harness.ROOT / "kernels" / "cuda"
-mnist, diffusion = sys.argv[-2:]
+mnist, diffusion, block = sys.argv[-3:]
 # Training with every size as it is by default, testing, saving, drawing.
 short = ["--device", "cuda", "--epochs", "1", "--limit", "128"]
 examples = {
@@ -20,20 +20,25 @@ examples = {
                   "--judge", "cnn.safetensors"],
 }
 
+lists = {}  # of names, by their files
 problems = []
 with tempfile.TemporaryDirectory() as folder:
-    for name, command in examples.items():
+    for name, command in {**examples, "block": [block]}.items():
         record = pathlib.Path(folder) / name
         result = harness.run(command, cwd=folder, environment={"FLAME_KERNEL_LIST": str(record)})
-        if result.code != 0 or not record.is_file():
+        if result.code != 0:
             problems.append(f"{name}: {' '.join(command)} fails:\n{harness.short(result.output)}")
-            continue
-        said = f"# What the example {name} starts on an H200, but for kernels of cuBLASLt and cuDNN; tests/cuda/lists.py writes this.\n"
-        text = said + "".join(f"{line}\n" for line in sorted(set(record.read_text().split())))
-        file = LISTS / f"{name}.txt"
-        if "--write" in sys.argv:
-            file.write_text(text)
-        elif not file.is_file() or file.read_text() != text:
-            problems.append(f"kernels/cuda/{name}.txt is not what the example starts now; the target flame_kernel_lists writes it"
-                            " anew")
+        elif name == "block":
+            lists["tests/cost/block.txt"] = "# What tests/cost/block_names.cpp prints", result.output
+        else:
+            lists[f"kernels/cuda/{name}.txt"] = f"# What the example {name} starts on an H200", record.read_text()
+
+for file, (what, names) in lists.items():
+    text = f"{what}, but for kernels of cuBLASLt and cuDNN; tests/cuda/lists.py writes this.\n"
+    text += "".join(f"{name}\n" for name in sorted(set(names.split())))
+    path = harness.ROOT / file
+    if "--write" in sys.argv:
+        path.write_text(text)
+    elif not path.is_file() or path.read_text() != text:
+        problems.append(f"{file} is not what is started now; the target flame_kernel_lists writes it anew")
 harness.finish(problems)
