@@ -71,12 +71,11 @@ template <class T> struct normal_pair { T first, second; };
 [[nodiscard]] FLAME_HOST_DEVICE inline normal_pair<float> box_muller(u32 radius, u32 angle) {
   float u =
       static_cast<float>(radius) * 0x1p-32f + 0x1p-33f;  // the product is exact: contraction changes nothing
-#if defined(__CUDA_ARCH__)
-  // By half turns: cosf and sinf have an array on the stack, for angles larger than these.
-  float r = sqrtf(-2.0f * logf(u)), t = 2.0f * uniform01(angle);
-  return {r * cospif(t), r * sinpif(t)};
-#else
   float t = 6.2831853f * uniform01(angle);
+#if defined(__CUDA_ARCH__)
+  float r = sqrtf(-2.0f * logf(u));
+  return {r * cosf(t), r * sinf(t)};
+#else
   float r = __builtin_sqrtf(-2.0f * __builtin_logf(u));
   return {r * __builtin_cosf(t), r * __builtin_sinf(t)};
 #endif
@@ -85,11 +84,11 @@ template <class T> struct normal_pair { T first, second; };
 // The same in f64: u = uniform01(w0, w1) + 2^-53 in (0, 1], t = 2 pi uniform01(w2, w3).
 [[nodiscard]] FLAME_HOST_DEVICE inline normal_pair<double> box_muller(u32 w0, u32 w1, u32 w2, u32 w3) {
   double u = uniform01(w0, w1) + 0x1p-53;
-#if defined(__CUDA_ARCH__)
-  double r = ::sqrt(-2.0 * ::log(u)), t = 2.0 * uniform01(w2, w3);
-  return {r * ::cospi(t), r * ::sinpi(t)};
-#else
   double t = 6.283185307179586 * uniform01(w2, w3);
+#if defined(__CUDA_ARCH__)
+  double r = ::sqrt(-2.0 * ::log(u));
+  return {r * ::cos(t), r * ::sin(t)};
+#else
   double r = __builtin_sqrt(-2.0 * __builtin_log(u));
   return {r * __builtin_cos(t), r * __builtin_sin(t)};
 #endif

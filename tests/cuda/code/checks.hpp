@@ -20,14 +20,16 @@ inline std::string words_of(const accesses& all) {
   return text;
 }
 
-// What is wrong with the code of a kernel, whichever it is. words: of its template arguments.
-[[nodiscard]] inline std::vector<std::string> problems_of(const code_facts& code, std::size_t words) {
+// What is wrong with the code of a kernel, whichever it is. words: of its template arguments. In f64 what
+// CUDA puts into a kernel (quotients, erf) may keep a number on the stack.
+[[nodiscard]] inline std::vector<std::string> problems_of(const code_facts& code, std::size_t words,
+                                                          bool f64 = false) {
   std::vector<std::string> found;
   auto none = [&](int count, const char* what) {
     if (count != 0) found.push_back(std::to_string(count) + what);
   };
-  none(code.stack, " bytes of stack");
-  none(code.spilled, " bytes spilled");
+  none(f64 && code.stack <= 8 ? 0 : code.stack, " bytes of stack");
+  none(f64 && code.spilled <= 16 ? 0 : code.spilled, " bytes spilled");
   none(code.local, " instructions on local memory");
   none(code.generic, " accesses to memory of a space that the compiler does not know");
   none(code.calls, " calls");
@@ -42,7 +44,9 @@ inline constexpr int most_copies = 8;
 
 // The same for the kernel of a fused group, whose accesses are known from its name.
 [[nodiscard]] inline std::vector<std::string> problems_of(const code_facts& code, const group_name& g) {
-  std::vector<std::string> found = problems_of(code, g.words.size());
+  const bool f64 =
+      std::any_of(g.body.begin(), g.body.end(), [](const instruction& i) { return i.element == dtype::f64; });
+  std::vector<std::string> found = problems_of(code, g.words.size(), f64);
   if (code.divisions > 0 && !g.divides_integers())
     found.push_back(std::to_string(code.divisions) + " divisions of integers");
   if (code.registers * g.lanes * g.teams > 65536)

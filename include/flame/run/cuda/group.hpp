@@ -440,6 +440,7 @@ inline int state_bytes(const instruction& i) {
       prepared_kernel f;
       kernel::finish_arguments a;
       a.chunks = from.chunks, a.columns = from.columns;
+      a.blocks = kernel::divisor(static_cast<u32>((from.columns + 31) / 32));
       a.over = c.over;
       for (int n = 0; n < c.over.inner_rank; ++n)
         a.over.axes[c.over.batch_rank + n] = c.over.axes[c.first_inner() + n];

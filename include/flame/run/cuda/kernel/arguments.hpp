@@ -46,6 +46,7 @@ template <int Slots> struct arguments : group_head { slot_argument slots[Slots];
 // Sums of one type and one shape are finished together.
 struct finish_arguments {
   i64 chunks = 1, columns = 1;
+  divisor blocks;                       // of 32 columns
   space over;                           // batch and inner axes
   const void* partial[most_sums] = {};  // [batch][chunk][column]
   slot_argument out[most_sums];

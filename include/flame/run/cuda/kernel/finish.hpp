@@ -12,13 +12,13 @@ __global__ void __launch_bounds__(32 * Teams) finish(const __grid_constant__ fin
   __shared__ __align__(16) char memory[sizeof(state) * 32 * Teams];
   state* shared = reinterpret_cast<state*>(memory);
   const int lane = static_cast<int>(threadIdx.x) % 32, team = static_cast<int>(threadIdx.x) / 32;
-  const i64 blocks = (args.columns + 31) / 32;
-  const i64 batch = blockIdx.x / blocks, column = blockIdx.x % blocks * 32 + lane;
+  const u32 batch = quotient(blockIdx.x, args.blocks);
+  const i64 column = i64{blockIdx.x - batch * args.blocks.number} * 32 + lane;
   const int job = static_cast<int>(blockIdx.y);
   state x = R::none();
   if (column < args.columns) {
     const state* from =
-        static_cast<const state*>(args.partial[job]) + batch * args.chunks * args.columns + column;
+        static_cast<const state*>(args.partial[job]) + i64{batch} * args.chunks * args.columns + column;
 #pragma unroll 8
     for (i64 k = team; k < args.chunks; k += Teams) x = R::both(x, from[k * args.columns]);
   }
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(32 * Teams) finish(const __grid_constant__ fin
     at += static_cast<i64>(rest - q * args.over.axes[axis].number) * args.out[job].strides[axis];
     rest = q;
   }
-  rest = static_cast<u32>(batch);
+  rest = batch;
   for (int k = 0; k < args.over.batch_rank; ++k, --axis) {
     const u32 q = quotient(rest, args.over.axes[axis]);
     at += static_cast<i64>(rest - q * args.over.axes[axis].number) * args.out[job].strides[axis];

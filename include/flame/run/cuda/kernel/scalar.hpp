@@ -1,8 +1,7 @@
 // Elementwise operations on one element, and what reductions combine.
 #pragma once
-#include <flame/base/philox.hpp>
 #include <flame/graph/op.hpp>
-#include <flame/run/cuda/kernel/trig.hpp>
+#include <flame/run/cuda/kernel/random.hpp>
 #include <flame/run/cuda/kernel/types.hpp>
 
 namespace flame::kernel {
