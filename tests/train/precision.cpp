@@ -236,3 +236,87 @@ TEST_CASE("what cannot be is refused") {
   CHECK_THROWS_WITH_AS((train_step(n, loss, sgd{}, {.precision = precision::f16, .scaling = {.first = 0}})),
                        doctest::Contains("needs first > 0"), error);
 }
+
+namespace {
+
+inline constexpr struct token : dim<6> {
+} token;
+inline constexpr struct wide : dim<24> {
+} wide;
+inline constexpr struct word : dim<7> {
+} word;
+
+// Norms of both kinds, a stack, an embedding, a time, attention, dropout: what a policy must not harm.
+template <class Place> struct block {
+  BOOST_HANA_DEFINE_STRUCT(block, (layer_norm_layer<in<Place, "norm">, wide>, norm),
+                           (linear<in<Place, "q">, wide, hidden>, q),
+                           (linear<in<Place, "out">, hidden, wide>, out));
+  constexpr auto operator()(const auto& h) const {
+    auto a = q(norm(h));
+    return h + out(flame::attention(a, a, a, token, hidden));
+  }
+};
+template <class Place> struct rich {
+  BOOST_HANA_DEFINE_STRUCT(rich, (param<Place, "table", initial::normal<500>, word, wide>, table),
+                           (linear<in<Place, "time">, wide, wide>, time),
+                           (stack<in<Place, "blocks">, block>, blocks),
+                           (batch_norm<in<Place, "norm">, wide>, norm),
+                           (linear<in<Place, "last">, wide, answer>, last),
+                           (dropout_layer<in<Place, "drop">>, drop));
+  constexpr auto operator()(const auto& words, const auto& t, const auto&... key) const {
+    auto waves = sin(emit<op::mul>(t * 1000.0, iota<f32>(wide, t) * 0.01));
+    auto h = blocks(carry(embedding(table, words) + time(waves)));
+    return last(drop(norm(mean(h, token)), 0.1, key...));
+  }
+};
+using sentences = tensor<i32, batch, token>;
+using times = tensor<f32, batch>;
+
+auto classify = [](auto m, auto words, auto t, auto label, auto k) {
+  return cross_entropy(m(words, t + uniform(k, batch) * 1e-3, k), label);
+};
+
+}  // namespace
+
+TEST_CASE("norms, a stack, an embedding, times, attention and dropout, with parameters that lie apart") {
+  sentences words(std::vector<i64>{32, 6});
+  for (i64 i = 0; i < words.size(); ++i) words.data()[i] = static_cast<i32>(i * i % 7);
+  labels y(std::vector<i64>{32});
+  for (i64 i = 0; i < 32; ++i) y.data()[i] = words(i, 0) % 3;
+  const times t = uniform(key(4), batch == 32);
+  auto make_rich = [] { return init<rich, host>(key(0), hidden == 16, instances_of("blocks", 3)); };
+  auto reference = make_rich();
+  auto full = train_step<trainable<"*weight", "table">>(reference, classify, adamw{.lr = 3e-3},
+                                                        {.seed = 1, .ema = 0.9});
+  std::vector<float> expected;
+  for (int i = 0; i < 40; ++i) expected.push_back(full(words, t, y).item());
+  REQUIRE(expected[39] < 0.5f * expected[0]);
+  for (precision p : {precision::bf16, precision::f16}) {
+    CAPTURE(static_cast<int>(p));
+    auto m = make_rich();
+    const std::vector<float> bias = copy(m.values("last.bias"));
+    auto step = train_step<trainable<"*weight", "table">>(m, classify, adamw{.lr = 3e-3},
+                                                          {.seed = 1, .ema = 0.9, .precision = p});
+    for (std::size_t i = 0; i < 40; ++i) {
+      CAPTURE(i);
+      CHECK(std::abs(step(words, t, y).item() - expected[i]) < 0.05f * expected[i] + 0.01f);
+    }
+    CHECK(same_bits(bias, m.values("last.bias")));
+    for (const char* path : {"norm.running_mean", "norm.running_var"}) {
+      double difference = 0, whole = 0;
+      for (std::size_t i = 0; i < 24; ++i) {
+        const double a = m.values(path)[i], b = reference.values(path)[i];
+        difference += (a - b) * (a - b), whole += b * b;
+      }
+      CHECK(std::sqrt(difference / whole) < 0.02);
+    }
+    const program& narrow = step.plan();
+    CHECK(narrow.steps.size() <= full.plan().steps.size() + (p == precision::f16 ? 3 : 0));
+    for (const program_step& s : narrow.steps)
+      for (int i = 0; i < s.tensors.size(); ++i) {
+        const located& l = s.tensors[i];
+        if (!s.writes[i] || l.buffer < 0 || narrow.buffers[l.buffer].kind != buffer_kind::arena) continue;
+        if (l.rank == 1 && l.axes[0] == axis_ptr<tag_of<wide>>) CHECK(l.element == dtype::f32);  // statistics
+      }
+  }
+}
