@@ -65,6 +65,11 @@ int main() {
   if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) return 1;
   cuda::set_stream(stream);
   measure("bare_launch", [&] { copy.run(kernels, a.data(), to.data(), stream); });
+  {
+    // A stream of the user's: its memory is CUDA's to give and take.
+    const auto c = uniform<f32, cuda>(key(1), row == 1024), d = uniform<f32, cuda>(key(2), row == 1024);
+    measure("map.user_stream", [&] { static_cast<void>(eval(c * d + sin(c))); });
+  }
   cuda::set_stream(nullptr);
 
   measure("map", [&] { static_cast<void>(eval(a * b + sin(a))); });

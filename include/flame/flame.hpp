@@ -21,6 +21,7 @@
 #include <flame/run/function.hpp>
 #include <flame/run/matrix.hpp>
 #include <flame/run/print.hpp>
+#include <flame/run/watch.hpp>
 
 // nvcc 13.0 breaks off with an internal error at optim/optimizer.hpp: in a .cu file there are tensors and
 // formulas.
