@@ -80,6 +80,20 @@ TEST_CASE("a number that changes from call to call costs one launch more, and no
   CHECK(called("cudaLaunchKernel") == 100);
 }
 
+TEST_CASE("on a stream of the user's only the result's memory is asked of CUDA as well") {
+  char name = 0;
+  cuda::set_stream(&name);
+  {
+    const auto a = ones<f32, cuda>(row == 1024), b = ones<f32, cuda>(row == 1024);
+    CHECK(allocations_of([&] { static_cast<void>(eval(a * b + sin(a))); }) <= 400);  // some the stand-in's
+    CHECK(called("cudaLaunchKernel") == 100);
+    CHECK(called("cudaMallocAsync") == 100);
+    CHECK(called("cudaFreeAsync") == 100);
+    CHECK(other_calls() == 200);
+  }
+  cuda::set_stream(nullptr);
+}
+
 TEST_CASE("the host's part of an eager launch is short") {
   const auto a = ones<f32, cuda>(row == 1024), b = ones<f32, cuda>(row == 1024);
   using clock = std::chrono::steady_clock;

@@ -1,6 +1,6 @@
-// A CUDA runtime for machines without a GPU: two devices that have memory, and run no kernel but what a test
-// says. A program that includes this calls it instead of CUDA's, so that what surrounds kernels can be tested
-// as it is: memory that is short, calls that fail, devices, how many calls there are.
+// A CUDA runtime for machines without a GPU: three devices that have memory, and run no kernel but what a
+// test says. A program that includes this calls it instead of CUDA's, so that what surrounds kernels can be
+// tested as it is: memory that is short, calls that fail, devices, how many calls there are.
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -15,7 +15,7 @@
 namespace flame::cuda_tests {
 
 struct stand_in {
-  int devices = 2;
+  int devices = 3;                                 // the last is of an architecture that nobody compiles for
   int driver = CUDART_VERSION;                     // 0: there is none
   cudaError_t without_driver = cudaErrorNoDevice;  // what CUDA says then
   std::size_t total = std::size_t{1} << 30;        // bytes of each device
@@ -90,14 +90,29 @@ FLAME_STAND_IN(cudaGetDeviceCount, (int* count), {
 FLAME_STAND_IN(cudaDriverGetVersion, (int* version), { *version = cuda.driver; })
 FLAME_STAND_IN(cudaGetDevice, (int* device), { *device = cuda.device; })
 FLAME_STAND_IN(cudaSetDevice, (int device), { cuda.device = device; })
-FLAME_STAND_IN(cudaDeviceGetAttribute, (int* value, cudaDeviceAttr what, int), {
-  *value = what == cudaDevAttrComputeCapabilityMajor ? 9 : what == cudaDevAttrMultiProcessorCount ? 132 : 0;
+FLAME_STAND_IN(cudaDeviceGetAttribute, (int* value, cudaDeviceAttr what, int device), {
+  *value = what == cudaDevAttrComputeCapabilityMajor ? (device == 2 ? 1 : 9)
+           : what == cudaDevAttrMultiProcessorCount  ? 132
+                                                     : 0;
 })
 FLAME_STAND_IN(cudaGetLastError, (), {})
 
 FLAME_STAND_IN(cudaMalloc, (void** memory, std::size_t bytes), { return cuda.take(memory, bytes); })
 FLAME_STAND_IN(cudaMallocAsync, (void** memory, std::size_t bytes, cudaStream_t),
                { return cuda.take(memory, bytes); })
+// All of it is of device 0, but for the address 1, which is of device 1.
+FLAME_STAND_IN(cudaPointerGetAttributes, (cudaPointerAttributes * what, const void* memory), {
+  *what = {};
+  const std::lock_guard hold(cuda.lock);
+  const auto at = cuda.blocks.upper_bound(const_cast<void*>(memory));
+  if (memory == reinterpret_cast<const void*>(1))
+    what->type = cudaMemoryTypeDevice, what->device = 1;
+  else if (at != cuda.blocks.begin() &&
+           memory < static_cast<char*>(std::prev(at)->first) + std::prev(at)->second)
+    what->type = cudaMemoryTypeDevice;
+  else
+    what->type = cudaMemoryTypeUnregistered;
+})
 FLAME_STAND_IN(cudaFree, (void* memory), { cuda.give_back(memory); })
 FLAME_STAND_IN(cudaFreeAsync, (void* memory, cudaStream_t), { cuda.give_back(memory); })
 FLAME_STAND_IN(cudaHostAlloc, (void** memory, std::size_t bytes, unsigned),

@@ -103,6 +103,9 @@ std::shared_ptr<std::byte> allocate(i64 bytes) {
   return {twin_memory::instance().take(bytes),
           [bytes](std::byte* p) { twin_memory::instance().give_back(p, bytes); }};
 }
+void require_reachable(const void* memory) {
+  if (!twin_memory::instance().has(memory)) throw error("the twin: the memory that is wrapped is the host's");
+}
 void copy_to_device(void* to, const void* from, i64 bytes) {
   const twin_memory::inside now;
   std::memcpy(to, from, static_cast<std::size_t>(bytes));

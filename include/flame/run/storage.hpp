@@ -86,8 +86,9 @@ template <> class storage<cuda> {
   explicit storage(i64 bytes)
       : memory_(cuda_code::allocate(bytes)), bytes_(bytes), device_(cuda_code::current_device()) {}
   // Memory that others own, on this thread's device: `keep` is held as long as a tensor lies there, else it
-  // is the caller's to keep.
+  // is the caller's to keep. Throws flame::error for memory that the device does not reach.
   [[nodiscard]] static storage around(void* memory, i64 bytes, std::shared_ptr<void> keep = nullptr) {
+    if (bytes > 0) cuda_code::require_reachable(memory);
     storage s;
     s.memory_ = {std::move(keep), static_cast<std::byte*>(memory)};
     s.bytes_ = bytes, s.device_ = cuda_code::current_device();

@@ -20,6 +20,11 @@ namespace flame::watched {
   return text;
 }
 
+// An error of a step, with what the step is.
+[[nodiscard]] inline error with_step(const error& e, const program& p, int step) {
+  return error(std::string(e.what()) + "; in " + step_text(p, step));
+}
+
 // What the kernel of that name is for: the first step that starts it. names(i): those of step i.
 template <class Names>
 [[nodiscard]] std::string purpose_text(const program& p, const std::string& kernel, Names&& names) {

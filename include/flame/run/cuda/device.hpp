@@ -57,6 +57,23 @@ FLAME_FUNCTION std::shared_ptr<std::byte> allocate(i64 bytes) {
   return {static_cast<std::byte*>(memory),
           [&c, bytes, stream](std::byte* p) { c.give_back(p, bytes, stream); }};
 }
+FLAME_FUNCTION void require_reachable(const void* memory) {
+  const int device = context::current().device();
+  cudaPointerAttributes what{};
+  check(cudaPointerGetAttributes(&what, memory), "flame::tensor", "cudaPointerGetAttributes");
+  if (what.type == cudaMemoryTypeDevice && what.device != device)
+    throw error("flame::tensor: the memory that is wrapped lies on device " + std::to_string(what.device) +
+                " of cuda, this thread uses device " + std::to_string(device) + "; say cuda::set_device(" +
+                std::to_string(what.device) + ")");
+  if (what.type != cudaMemoryTypeUnregistered) return;
+  int reaches_all = 0;
+  check(cudaDeviceGetAttribute(&reaches_all, cudaDevAttrPageableMemoryAccess, device), "flame::tensor",
+        "cudaDeviceGetAttribute");
+  if (!reaches_all)
+    throw error(
+        "flame::tensor: the memory that is wrapped is the host's, which the GPU does not reach; expected "
+        "cudaMalloc's, or managed or pinned memory");
+}
 FLAME_FUNCTION void copy_to_device(void* to, const void* from, i64 bytes) {
   if (bytes > staging::least) return context::current().stage().send(to, from, bytes, stream_now());
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_now()),

@@ -34,6 +34,8 @@ memory_count memory_use();
 
 // On this thread's device and stream; released in its order. Throws flame::error with needed and free bytes.
 std::shared_ptr<std::byte> allocate(i64 bytes);
+// Throws flame::error where this thread's device does not reach the memory: the host's own, another device's.
+void require_reachable(const void* memory);
 void copy_to_device(void* to, const void* from, i64 bytes);  // `from` is free at once
 void copy_to_host(void* to, const void* from, i64 bytes);    // waits
 void copy_on_device(void* to, const void* from, i64 bytes);

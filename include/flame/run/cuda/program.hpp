@@ -43,6 +43,7 @@ class program_on_device final : public flame::executable {
   [[nodiscard]] const program& plan() const override { return run_.plan(); }
   void run(const std::vector<void*>& externals) override {
     const cudaStream_t stream = stream_now();
+    if (!block_ && run_.bytes() == 0) return run_.run(externals);  // all its memory is the caller's
     const bool other = stream != last_;
     if (other) follow(stream, context_.stream());
     last_ = nullptr;  // not yet, should anything fail
