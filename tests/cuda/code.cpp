@@ -140,7 +140,7 @@ template <class T> void rows_of(const planner_of<T>& plan) {
 bool wide_accesses(const group_name& g) {
   int smallest = 16;
   for (const auto& s : g.slots)
-    if (s.reached == group_name::side_by_side) smallest = std::min(smallest, size_of(s.element));
+    if (s.by_packs()) smallest = std::min(smallest, size_of(s.element));
   return g.contiguous() && !g.tail && g.vector * smallest >= std::min(16, 8 * smallest);
 }
 

@@ -53,7 +53,7 @@ inline constexpr int most_copies = 8;
     found.push_back(std::to_string(code.registers) + " registers in " + std::to_string(g.lanes * g.teams) +
                     " threads");
   const expected_code e = expected_of(g);
-  const bool loops = std::none_of(g.body.begin(), g.body.end(), group_name::reduces_row);
+  const bool loops = !g.map && std::none_of(g.body.begin(), g.body.end(), group_name::reduces_row);
   bool holds = false;
   for (int copies = 1; copies <= (loops ? most_copies : 1) && !holds; ++copies)
     holds = e.loads.holds(code.loads, copies) && e.stores.holds(code.stores, copies);

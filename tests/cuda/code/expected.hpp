@@ -11,23 +11,30 @@
 
 namespace flame::code_tests {
 
-// The template arguments of flame::kernel::group<...>.
+// The template arguments of flame::kernel::group<...>, or of flame::kernel::map<...>.
 struct group_name {
-  int vector = 1, packs = 1, lanes = 1, teams = 1;
-  bool wide = false, tail = false, simple = false;
+  int vector = 1, packs = 1, lanes = 1, teams = 1, axes = 1;
+  bool map = false, square = false, wide = false, tail = false, simple = false;
   std::vector<u64> words;
 
-  enum access : u8 { none, side_by_side, one, strided, general };
+  enum access : u8 { none, side_by_side, one, strided, general, pack, repeated, turned };
   struct slot {
     slot_kind kind;
     dtype element;
     access reached;
+    bool repeats = false;
+    [[nodiscard]] bool by_packs() const {
+      return reached == side_by_side || reached == pack || reached == turned;
+    }
   };
   std::vector<slot> slots;
   std::vector<instruction> body;
 
+  [[nodiscard]] static bool is_map(const std::string& name) {
+    return name.rfind("flame::kernel::map<", 0) == 0;
+  }
   [[nodiscard]] static bool is(const std::string& name) {
-    return name.rfind("flame::kernel::group<", 0) == 0;
+    return is_map(name) || name.rfind("flame::kernel::group<", 0) == 0;
   }
 
   explicit group_name(const std::string& name) {
@@ -36,13 +43,19 @@ struct group_name {
       if (c == ',' || c == '>') c = ' ';
     std::istringstream in(text);
     std::string index, word;
-    in >> std::boolalpha >> vector >> packs >> lanes >> teams >> wide >> tail >> simple >> index;
+    map = is_map(name);
+    in >> std::boolalpha;
+    if (map)
+      in >> vector >> packs >> lanes >> axes >> square >> tail >> index;
+    else
+      in >> vector >> packs >> lanes >> teams >> wide >> tail >> simple >> index;
+    if (square) packs = vector;
     while (in >> word) words.push_back(std::stoull(word));
     const std::size_t slot_count = words.at(0);
     for (std::size_t i = 1; i <= slot_count; ++i) {
       const u64 w = words.at(i);
       slots.push_back({static_cast<slot_kind>(w & 0xff), static_cast<dtype>(w >> 8 & 0xff),
-                       static_cast<access>(w >> 16 & 0xff)});
+                       static_cast<access>(w >> 16 & 0xff), (w >> 24 & 1) != 0});
     }
     for (std::size_t i = 1 + slot_count; i < words.size(); ++i) {
       const u64 w = words[i];
@@ -142,10 +155,13 @@ struct expected_code {
 
   auto full = [&](expected_accesses& to, const group_name::slot& s) {
     const int size = size_of(s.element), n = g.vector * g.packs;
-    if (s.reached == group_name::side_by_side) {
-      const int bytes = g.vector * size, each = std::min(bytes, 16), count = g.packs * (bytes / each);
+    const int packs = g.square && s.repeats ? 1 : g.packs;
+    if (s.by_packs()) {
+      const int bytes = g.vector * size, each = std::min(bytes, 16), count = packs * (bytes / each);
       to.add(to.row, each, count, count);
       if (g.tail) to.add(to.row, size, n - g.packs, n - g.packs);
+    } else if (s.reached == group_name::repeated) {
+      to.add(to.row, size, packs, packs);
     } else {
       to.add(to.row, size, s.reached == group_name::one ? 1 : n, s.reached == group_name::one ? g.packs : n);
     }
