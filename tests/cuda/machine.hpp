@@ -40,7 +40,8 @@ class emulated_launcher : public cuda_kernels::launcher {
     add("scan_ranges_of", {0}, &kernel::scan_ranges_of<0>), add("scan_counts", {0}, &kernel::scan_counts<0>);
     add("radix_place", {0}, &kernel::radix_place<0>);
   }
-  void launch(const char* name, dim3 grid, dim3 block, unsigned, void** arguments, cudaStream_t) override {
+  void launch(const char* name, dim3 grid, dim3 block, unsigned, void** arguments, cudaStream_t,
+              unsigned) override {
     const auto found = kernels_.find(name);
     if (found == kernels_.end()) throw error("emulated: there is no kernel ", name);
     found->second(arguments, static_cast<i64>(grid.x) * block.x);
@@ -116,7 +117,10 @@ inline std::string compile(const std::vector<std::string>& names, const std::str
   std::vector<const char*> given;
   for (const std::string& option : options) given.push_back(option.c_str());
   nvrtcProgram program{};
-  check(nvrtcCreateProgram(&program, "#include <flame/run/cuda/kernel/library.hpp>\n", "library.cu", 0,
+  check(nvrtcCreateProgram(&program,
+                           "#include <flame/run/cuda/kernel/library.hpp>\n"
+                           "#include <flame/run/cuda/kernel/product.hpp>\n",
+                           "library.cu", 0,
                            nullptr, nullptr),
         "compile", "nvrtcCreateProgram");
   for (const std::string& name : names)
@@ -151,8 +155,8 @@ class nvrtc_launcher : public cuda_kernels::launcher {
           "cudaDeviceGetAttribute");
     architecture_ = "sm_" + std::to_string(major) + std::to_string(minor);
   }
-  void launch(const char* name, dim3 grid, dim3 block, unsigned shared, void** arguments,
-              cudaStream_t stream) override {
+  void launch(const char* name, dim3 grid, dim3 block, unsigned shared, void** arguments, cudaStream_t stream,
+              unsigned cluster) override {
     auto found = kernels_.find(name);
     if (found == kernels_.end()) {
       std::vector<std::string> lowered;
@@ -164,8 +168,8 @@ class nvrtc_launcher : public cuda_kernels::launcher {
       check(cudaLibraryGetKernel(&kernel, library, lowered[0].c_str()), name, "cudaLibraryGetKernel");
       found = kernels_.emplace(name, kernel).first;
     }
-    check(cudaLaunchKernel(reinterpret_cast<const void*>(found->second), grid, block, arguments, shared,
-                           stream),
+    check(cuda_kernels::start_kernel(reinterpret_cast<const void*>(found->second), grid, block, shared,
+                                     arguments, stream, cluster),
           name, "cudaLaunchKernel");
   }
 

@@ -63,7 +63,7 @@ TEST_CASE("of random steps, every two that touch the same bytes and do not both 
     auto random = [&](u64 below) { return static_cast<i64>(flame::combine(seed, ++n) % below); };
     std::vector<std::vector<access>> steps(static_cast<std::size_t>(2 + random(150)));
     for (auto& step : steps)
-      for (i64 i = random(4); i >= 0; --i) step.push_back({random(300), random(40), random(3) == 0});
+      for (i64 i = random(4); i >= 0; --i) step.push_back({random(300), 1 + random(40), random(3) == 0});
     const list direct = waits(steps);
     std::vector<std::set<int>> behind;
     std::size_t named = 0, pairs = 0;

@@ -3,7 +3,9 @@
 #include <cublasLt.h>
 
 #include <flame/run/cuda/check.hpp>
-#include <flame/run/cuda/contraction.hpp>
+#include <flame/run/cuda/tiled_product.hpp>
+
+#include <optional>
 
 namespace flame::cuda_kernels {
 
@@ -15,8 +17,9 @@ inline void check(cublasStatus_t status, const char* operation, const char* call
 struct contraction_options {
   i64 most_workspace = i64{32} << 20;  // bytes that the algorithm may ask for, beside those of copies
   operand_alignment alignment;
-  int candidate = 0;        // which of the heuristic's algorithms, best first
-  int most_candidates = 1;  // how many it is asked for, up to 32: what can be timed against each other
+  int candidate = 0;        // which way: cuBLASLt's algorithms, its best first, then FLAME's own kernels
+  int most_candidates = 1;  // how many of either are looked for, up to 32: what can be timed
+  int architecture = 0, multiprocessors = 0;  // of the GPU, 90 for sm_90; 0: no kernels of FLAME's own
 };
 
 // A contraction that is ready to run, any number of times.
@@ -31,6 +34,13 @@ class prepared_contraction {
   // How it is done, in words, for explain.
   [[nodiscard]] const std::string& engine() const { return engine_; }
   [[nodiscard]] int candidates() const { return candidates_; }
+  // Whether what it starts first is a kernel of FLAME's own.
+  [[nodiscard]] bool own() const {
+    return direct_ || tiled_ || plan_.does() != contraction_plan::work::products || plan_.copies_a() ||
+           plan_.copies_b() || (plan_.copies_out() && plan_.product().accumulate);
+  }
+  // Kernels of FLAME's own that one way or another would start.
+  [[nodiscard]] const std::vector<std::string>& names_of_all() const { return names_of_all_; }
   // All that the choice of an algorithm depends on.
   [[nodiscard]] std::string problem() const {
     const matrix_product& p = plan_.product();
@@ -54,7 +64,8 @@ class prepared_contraction {
   i64 algorithm_workspace_ = 0;
   operand_alignment alignment_;
   int candidates_ = 0;
-  std::vector<std::string> names_;
+  std::optional<tiled_product> tiled_;
+  std::vector<std::string> names_, names_of_all_;
   std::string engine_;
 };
 
@@ -94,6 +105,8 @@ class blas {
       choose(to, options);
       to.names_ = to.plan_.names();
       if (to.direct_) to.names_ = {to.plan_.direct_name()};
+      if (to.tiled_) to.names_.push_back(to.tiled_->name());
+      to.names_of_all_.insert(to.names_of_all_.end(), to.names_.begin(), to.names_.end());
     } else {
       to.names_ = to.plan_.names();
     }
@@ -119,6 +132,13 @@ class blas {
                         .append(std::to_string(own_bytes_)));
       workspace = own_;
     }
+    if (x.tiled_)
+      return x.plan_.run(
+          *start_, a, b, out, workspace, stream,
+          [&](const matrix_product&, const void* first, const void* second, void* result) {
+            x.tiled_->run(*start_, first, second, result, stream);
+          },
+          true);
     void* algorithm = x.algorithm_workspace_ ? further(workspace, padded(x.plan_.workspace())) : nullptr;
     const double one = 1, zero = 0;
     const float one_f = 1, zero_f = 0;
@@ -136,6 +156,8 @@ class blas {
   }
 
  private:
+  static constexpr std::size_t most_tiled = 10;
+
   // The descriptors' handles point to their opaque structs; no call writes there after prepare.
   static cublasLtMatmulDesc_t product_of(const prepared_contraction& x) {
     return const_cast<cublasLtMatmulDesc_t>(&x.product_);
@@ -226,18 +248,33 @@ class blas {
     const int wanted =
         options.most_candidates > options.candidate ? options.most_candidates : options.candidate + 1;
     const int asked = wanted < room ? wanted : room;
+    int algorithms = 0;
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(handle_, &to.product_, &to.first_, &to.second_, &to.result_,
-                                       &to.result_, &preference, asked, found, &to.candidates_);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && to.candidates_ == 0)) {
+                                       &to.result_, &preference, asked, found, &algorithms);
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED)
+      check(status, "contract", "cublasLtMatmulAlgoGetHeuristic");
+    else
+      algorithms = 0;
+    to.candidates_ = algorithms;
+    if (options.architecture > 0 && wanted > 1) {
+      std::vector<tiled_product> own =
+          tiled_product::ways(to.plan_, options.architecture, options.multiprocessors, most_tiled);
+      to.candidates_ += static_cast<int>(own.size());
+      for (const tiled_product& one : own) to.names_of_all_.push_back(one.name());
+      if (options.candidate >= algorithms && options.candidate < to.candidates_) {
+        to.tiled_ = std::move(own[static_cast<std::size_t>(options.candidate - algorithms)]);
+        return;
+      }
+    }
+    if (to.candidates_ == 0) {
       to.direct_ = true;
       return;
     }
-    check(status, "contract", "cublasLtMatmulAlgoGetHeuristic");
     if (options.candidate >= to.candidates_)
       throw error(std::string("contract: candidate ")
                       .append(std::to_string(options.candidate))
-                      .append(" was asked for, cuBLASLt has ")
+                      .append(" was asked for, there are ")
                       .append(std::to_string(to.candidates_)));
     const cublasLtMatmulHeuristicResult_t& chosen = found[options.candidate];
     check(chosen.state, "contract", "cublasLtMatmulAlgoGetHeuristic");
@@ -251,7 +288,7 @@ class blas {
     if (plan.does() == contraction_plan::work::zeros) return "zeros";
     if (x.direct_) return "kernel contract_direct: cuBLASLt has no algorithm";
     const matrix_product& p = plan.product();
-    std::string text = "cuBLASLt ";
+    std::string text = x.tiled_ ? x.tiled_->engine() + ", " : "cuBLASLt ";
     text.append(name_of(p.element))
         .append(" ")
         .append(std::to_string(p.m))
@@ -260,7 +297,8 @@ class blas {
     text.append("x").append(std::to_string(p.k)).append(" ").append(p.first_transposed ? "T" : "N");
     text.append(p.second_transposed ? "T" : "N");
     if (p.batch > 1) text.append(", batch ").append(std::to_string(p.batch));
-    if (plan.calls() > 1) text.append(", ").append(std::to_string(plan.calls())).append(" calls");
+    if (plan.calls() > 1 && !x.tiled_)
+      text.append(", ").append(std::to_string(plan.calls())).append(" calls");
     if (plan.copies_a()) text.append(", a copied");
     if (plan.copies_b()) text.append(", b copied");
     if (plan.copies_out()) text.append(", out copied");

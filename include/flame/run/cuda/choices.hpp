@@ -12,8 +12,8 @@
 
 namespace flame::cuda_code {
 
-// Choices by the text of what is done. A file has a line for each: the way, the text, and the microseconds
-// of all ways when they were timed, with tabs between.
+// Choices by the text of what is done. A file has a line for each: the way, how many there were, the text,
+// and the microseconds of all ways when they were timed, with tabs between.
 //
 //   FLAME_CHOICES=file  choices are read from there and nothing is timed: what the file lacks is done the
 //                       first way. So are two runs, or two machines of one kind, the same to the bit.
@@ -43,13 +43,23 @@ class choices {
     read(file_);
   }
 
-  // The way for what the text says. microseconds(way) times one; negative: it cannot be timed. Thread-safe.
+  // Whether choose would time.
+  [[nodiscard]] bool undecided(const std::string& text, int ways) {
+    const std::lock_guard hold(lock_);
+    const auto at = ways_.find(text);
+    return times_ && ways > 1 && (at == ways_.end() || at->second.of != ways);
+  }
+  // The way that is kept for it, else the first.
+  [[nodiscard]] int kept(const std::string& text, int ways) {
+    const std::lock_guard hold(lock_);
+    const auto at = ways_.find(text);
+    return at != ways_.end() && at->second.of == ways ? at->second.way : 0;
+  }
+  // The quickest way, which is kept. microseconds(way) times one; negative: it cannot be timed. Thread-safe.
   template <class Microseconds>
   [[nodiscard]] int choose(const std::string& text, int ways, Microseconds&& microseconds) {
-    if (ways < 2) return 0;
-    const std::lock_guard hold(lock_);
-    if (const auto at = ways_.find(text); at != ways_.end()) return at->second < ways ? at->second : 0;
-    if (!times_) return 0;
+    const std::lock_guard alone(timing_);  // one after the other: who times is alone on the GPU
+    if (!undecided(text, ways)) return kept(text, ways);
     std::vector<double> times;
     int best = 0;
     for (int way = 0; way < ways; ++way) {
@@ -59,28 +69,37 @@ class choices {
       if (times.back() >= 0 && (least < 0 || times.back() < 0.98 * least)) best = way;
     }
     if (times[static_cast<std::size_t>(best)] < 0) return 0;
-    ways_[text] = best;
-    keep(text, best, times);
+    {
+      const std::lock_guard found(lock_);
+      ways_[text] = {best, ways};
+    }
+    keep(text, {best, ways}, times);
     return best;
   }
 
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }
 
  private:
+  struct choice {
+    int way = 0, of = 0;
+  };
+
+  // Of two lines for one text the later counts; what is no such line is passed over.
   void read(const std::filesystem::path& from) {
     std::ifstream file(from);
     for (std::string line; std::getline(file, line);) {
-      const std::size_t first = line.find('\t'), second = line.find('\t', first + 1);
-      if (first == std::string::npos || second == std::string::npos) continue;
-      const int way = std::atoi(line.c_str());
-      if (way >= 0) ways_[line.substr(first + 1, second - first - 1)] = way;
+      const std::size_t first = line.find('\t'), second = line.find('\t', first + 1),
+                        third = line.find('\t', second + 1);
+      if (first == std::string::npos || second == std::string::npos || third == std::string::npos) continue;
+      const choice found = {std::atoi(line.c_str()), std::atoi(line.c_str() + first)};
+      if (found.way >= 0 && found.way < found.of) ways_[line.substr(second + 1, third - second - 1)] = found;
     }
   }
   // One write a line: processes that share the file do not mix theirs. A file that cannot be written means
   // that the next process times again.
-  void keep(const std::string& text, int way, const std::vector<double>& times) {
+  void keep(const std::string& text, const choice& chosen, const std::vector<double>& times) {
     if (file_.empty()) return;
-    std::string line = std::to_string(way) + "\t" + text + "\t";
+    std::string line = std::to_string(chosen.way) + "\t" + std::to_string(chosen.of) + "\t" + text + "\t";
     char number[32];
     for (double t : times) std::snprintf(number, sizeof number, "%.2f ", t), line += number;
     line.back() = '\n';
@@ -92,10 +111,10 @@ class choices {
     ::close(to);
   }
 
-  std::mutex lock_;
+  std::mutex lock_, timing_;
   bool times_ = false;
   std::filesystem::path file_;
-  std::map<std::string, int> ways_;
+  std::map<std::string, choice> ways_;
 };
 
 // Memory to try library steps on, as long as a program is made ready.

@@ -91,10 +91,23 @@ class contraction_plan {
   }
   [[nodiscard]] const std::string& direct_name() const { return names_direct_; }
 
-  // multiply(product, first, second, result) for each call, between the copies.
+  // All axes of batches, those of the product and those of calls, with their strides in its result, first and
+  // second.
+  [[nodiscard]] axis_list<3> batches() const {
+    axis_list<3> all = repeats_;
+    if (swapped_)
+      for (int i = 0; i < all.rank; ++i) std::swap(all.items[i].strides[1], all.items[i].strides[2]);
+    if (product_.batch > 1)
+      all.items[all.rank++] = {product_.batch,
+                               {product_.result_batch, product_.first_batch, product_.second_batch}};
+    all.sort_by(0), all.join();
+    return all;
+  }
+
+  // multiply(product, first, second, result) for each call, or once for all of them, between the copies.
   template <class Multiply>
   void run(launcher& start, const void* a, const void* b, void* out, void* workspace, cudaStream_t stream,
-           Multiply&& multiply) const {
+           Multiply&& multiply, bool at_once = false) const {
     if (does_ == work::nothing) return;
     if (does_ == work::zeros) return zeros_.run(start, nullptr, out, stream);
     void* to = out;
@@ -106,7 +119,7 @@ class contraction_plan {
       to = further(workspace, copy_offsets_[2]);
       if (accumulate_) pack_[2].run(start, out, to, stream);
     }
-    const i64 size = size_of(element_), calls = repeats_.size();
+    const i64 size = size_of(element_), calls = at_once ? 1 : repeats_.size();
     for (i64 call = 0; call < calls; ++call) {
       i64 at[3] = {}, n = call;
       for (int i = repeats_.rank - 1; i >= 0; --i) {

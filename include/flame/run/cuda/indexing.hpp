@@ -175,7 +175,7 @@ class prepared_indexing {
     } else {
       add("scatter_walk");
       parts_ = (i64{1} << 17) / vectors;
-      parts_ = parts_ < each / 64 ? parts_ : each / 64;
+      parts_ = parts_ < each / 16 ? parts_ : each / 16;
       if (parts_ < 1) parts_ = 1;
       some_ = (each + parts_ - 1) / parts_;
       if (some_ > 0) parts_ = (each + some_ - 1) / some_;

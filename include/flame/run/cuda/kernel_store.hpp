@@ -55,8 +55,8 @@ class kernel_store final : public launcher {
   }
 
   void launch(const char* name, dim3 grid, dim3 block, unsigned shared_bytes, void** arguments,
-              cudaStream_t stream) override {
-    check(cudaLaunchKernel(get(name), grid, block, arguments, shared_bytes, stream), name,
+              cudaStream_t stream, unsigned cluster = 1) override {
+    check(start_kernel(get(name), grid, block, shared_bytes, arguments, stream, cluster), name,
           "cudaLaunchKernel");
   }
 

@@ -12,12 +12,26 @@
 namespace flame::cuda_kernels {
 
 // Starts the kernel of a name expression, such as "flame::kernel::pool_take<0,4>", with pointers to its
-// arguments. Throws flame::error, naming the kernel, if there is none or it cannot start.
+// arguments. cluster: how many neighbours along x are a cluster of blocks. Throws flame::error, naming the
+// kernel, if there is none or it cannot start.
 struct launcher {
   virtual ~launcher() = default;
   virtual void launch(const char* name_expression, dim3 grid, dim3 block, unsigned shared_bytes,
-                      void** arguments, cudaStream_t stream) = 0;
+                      void** arguments, cudaStream_t stream, unsigned cluster = 1) = 0;
 };
+
+// What cudaLaunchKernel does, for clusters too.
+inline cudaError_t start_kernel(const void* function, dim3 grid, dim3 block, unsigned shared_bytes,
+                                void** arguments, cudaStream_t stream, unsigned cluster) {
+  if (cluster <= 1) return cudaLaunchKernel(function, grid, block, arguments, shared_bytes, stream);
+  cudaLaunchAttribute in_clusters{};
+  in_clusters.id = cudaLaunchAttributeClusterDimension;
+  in_clusters.val.clusterDim.x = cluster, in_clusters.val.clusterDim.y = 1, in_clusters.val.clusterDim.z = 1;
+  cudaLaunchConfig_t how{};
+  how.gridDim = grid, how.blockDim = block, how.dynamicSmemBytes = shared_bytes, how.stream = stream;
+  how.attrs = &in_clusters, how.numAttrs = 1;
+  return cudaLaunchKernelExC(&how, function, arguments);
+}
 
 // "flame::kernel::name<first,second>", as NVRTC knows it.
 [[nodiscard]] inline std::string kernel_name(const char* name, std::initializer_list<int> arguments) {

@@ -16,19 +16,20 @@ namespace flame::cuda_kernels {
 class prepared_convolution {
  public:
   // cudnn may be null: then FLAME's own kernel it is; with blas, gradients of weights may be products of
-  // matrices. way: which of the ways that there are, the one that is the best as a rule first; beyond the
-  // last, FLAME's own kernel. Throws flame::error for other element types, and groups that do not divide the
-  // channels.
+  // matrices, as `product` says. way: which of the ways that there are, the one that is the best as a rule
+  // first; beyond the last, FLAME's own kernel. Throws flame::error for other element types, and groups that
+  // do not divide the channels.
   prepared_convolution(dnn* cudnn, op operation, const library::convolution& c, dnn_options options = {},
-                       blas* with = nullptr, int way = 0)
+                       blas* with = nullptr, const contraction_options& product = {}, int way = 0)
       : cudnn_(cudnn) {
     check_convolution(operation, c);
-    if (with && unfolded_convolution::takes(operation, c) && way-- == 0) {
-      unfolded_.emplace(*with, c, options.alignment);
+    const int products = products_of(operation, c, options, with, product);
+    if (way < products) {
+      unfolded_.emplace(*with, c, product_options(options, product, way));
       engine_ = unfolded_->engine();
       return;
     }
-    options.candidate = way;
+    options.candidate = way - products;
     std::string refusal = "there is no cuDNN";
     if (cudnn) plan_ = cudnn->prepare(operation, c, refusal, options);
     if (plan_) {
@@ -39,13 +40,13 @@ class prepared_convolution {
     }
   }
 
-  // How many ways there are, at most `most`.
+  // How many ways there are, at most so many engines of cuDNN among them.
   [[nodiscard]] static int ways(dnn* cudnn, op operation, const library::convolution& c, dnn_options options,
-                                blas* with, int most) {
-    const int before = with && unfolded_convolution::takes(operation, c) ? 1 : 0;
+                                blas* with, const contraction_options& product, int most_engines) {
+    const int before = products_of(operation, c, options, with, product);
     std::string refusal;
     int engines = 0;
-    for (; cudnn && before + engines < most; ++engines) {
+    for (; cudnn && engines < most_engines; ++engines) {
       options.candidate = engines;
       if (!cudnn->prepare(operation, c, refusal, options)) break;
     }
@@ -62,6 +63,13 @@ class prepared_convolution {
     return text;
   }
 
+  // Kernels of FLAME's own that one way or another would start, but for the one that takes everything.
+  [[nodiscard]] static std::vector<std::string> names_of_all(op operation, const library::convolution& c,
+                                                             const dnn_options& options, blas& with,
+                                                             const contraction_options& product) {
+    if (!unfolded_convolution::takes(operation, c)) return {};
+    return unfolded_convolution(with, c, product_options(options, product, 0)).names_of_all();
+  }
   // Bytes that run needs, aligned to 256.
   [[nodiscard]] i64 workspace() const {
     return unfolded_ ? unfolded_->workspace() : plan_ ? plan_->workspace() : direct_->workspace();
@@ -72,6 +80,8 @@ class prepared_convolution {
   }
   // How it is done, in words, for explain.
   [[nodiscard]] const std::string& engine() const { return engine_; }
+  // Whether what it starts first is a kernel of FLAME's own.
+  [[nodiscard]] bool own() const { return !plan_; }
 
   // conv (x, w) -> y, conv_data (dy, w) -> dx, conv_weight (x, dy) -> dw. Allocates no memory of the device,
   // does not synchronise, and can be captured in a graph.
@@ -86,6 +96,19 @@ class prepared_convolution {
   }
 
  private:
+  static contraction_options product_options(const dnn_options& options, contraction_options product,
+                                             int candidate) {
+    product.alignment.a = product.alignment.out = options.alignment;
+    product.candidate = candidate;
+    return product;
+  }
+  // How many ways there are to do it by a product of matrices.
+  static int products_of(op operation, const library::convolution& c, const dnn_options& options, blas* with,
+                         const contraction_options& product) {
+    if (!with || !unfolded_convolution::takes(operation, c)) return 0;
+    return std::max(unfolded_convolution(*with, c, product_options(options, product, 0)).candidates(), 1);
+  }
+
   dnn* cudnn_;
   std::shared_ptr<const dnn_plan> plan_;
   std::optional<direct_convolution> direct_;

@@ -38,12 +38,21 @@ struct executable::lowered {
     drop_graph();
     steps.clear();
     std::vector<std::string> names;
-    trial on(c);
     for (const program_step& s : p.steps) {
       std::vector<int> given;
       for (const located& t : s.tensors) given.push_back(lowering::alignment_of(p, t, alignments));
-      steps.push_back(s.code ? lower_group(s, given, c, asked) : lower_library(s, given, libs, on));
+      steps.push_back(s.code ? lower_group(s, given, c, asked) : lower_library(s, given, libs));
       names.insert(names.end(), steps.back().names.begin(), steps.back().names.end());
+    }
+    libs.kernels.prepare(std::move(names));
+    names.clear();
+    {
+      trial on(c);
+      for (lowered_step& s : steps)
+        if (s.choose) {
+          s.choose(s, on), s.choose = nullptr;
+          names.insert(names.end(), s.names.begin(), s.names.end());
+        }
     }
     libs.kernels.prepare(std::move(names));
     place_workspaces();
@@ -159,7 +168,9 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals) {
   l.locate(program_, externals);
   // The first run loads what is loaded lazily; a program of few steps is as fast without a graph.
   if (++l.runs < 2 || program_.steps.size() < 3) return l.run_steps(program_, stream);
-  l.graph = graph_of(l.waits(program_), [&](int i, cudaStream_t own) { l.run_step(program_, i, own); });
+  l.graph = graph_of(
+      l.waits(program_), [&](int i) { return l.steps[static_cast<std::size_t>(i)].own; },
+      [&](int i, cudaStream_t own) { l.run_step(program_, i, own); });
   check(cudaGraphLaunch(l.graph, stream), "flame::cuda", "cudaGraphLaunch");
 }
 

@@ -29,9 +29,18 @@ class capture {
 
   [[nodiscard]] cudaStream_t stream() const { return stream_; }
 
-  // What is put on the stream next waits for these nodes and no others.
-  void wait_for(std::vector<cudaGraphNode_t> nodes) {
-    check(update(nodes.data(), nodes.size()), "flame::cuda", "cudaStreamUpdateCaptureDependencies");
+  // What is put on the stream next waits for these nodes and no others. early: it is a kernel that waits by
+  // itself, and may be started when all blocks of kernels that it waits for have begun or ended.
+  void wait_for(std::vector<cudaGraphNode_t> nodes, bool early = false) {
+    std::vector<cudaGraphEdgeData> edges(nodes.size());
+    for (std::size_t i = 0; early && i < nodes.size(); ++i) {
+      cudaGraphNodeType type = cudaGraphNodeTypeEmpty;
+      check(cudaGraphNodeGetType(nodes[i], &type), "flame::cuda", "cudaGraphNodeGetType");
+      if (type != cudaGraphNodeTypeKernel) continue;
+      edges[i].from_port = cudaGraphKernelNodePortProgrammatic;
+      edges[i].type = cudaGraphDependencyTypeProgrammatic;
+    }
+    check(update(nodes, edges), "flame::cuda", "cudaStreamUpdateCaptureDependencies");
   }
   // What the next thing on the stream would wait for.
   [[nodiscard]] std::vector<cudaGraphNode_t> ends() const {
@@ -56,19 +65,22 @@ class capture {
 
  private:
 #if CUDART_VERSION >= 13000
-  cudaError_t update(cudaGraphNode_t* nodes, std::size_t count) const {
-    return cudaStreamUpdateCaptureDependencies(stream_, nodes, nullptr, count,
+  cudaError_t update(std::vector<cudaGraphNode_t>& nodes, const std::vector<cudaGraphEdgeData>& edges) const {
+    return cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), edges.data(), nodes.size(),
                                                cudaStreamSetCaptureDependencies);
   }
   cudaError_t info(cudaStreamCaptureStatus* status, const cudaGraphNode_t** nodes, std::size_t* count) const {
-    return cudaStreamGetCaptureInfo(stream_, status, nullptr, nullptr, nodes, nullptr, count);
+    const cudaGraphEdgeData* edges = nullptr;
+    return cudaStreamGetCaptureInfo(stream_, status, nullptr, nullptr, nodes, &edges, count);
   }
 #else
-  cudaError_t update(cudaGraphNode_t* nodes, std::size_t count) const {
-    return cudaStreamUpdateCaptureDependencies(stream_, nodes, count, cudaStreamSetCaptureDependencies);
+  cudaError_t update(std::vector<cudaGraphNode_t>& nodes, const std::vector<cudaGraphEdgeData>& edges) const {
+    return cudaStreamUpdateCaptureDependencies_v2(stream_, nodes.data(), edges.data(), nodes.size(),
+                                                  cudaStreamSetCaptureDependencies);
   }
   cudaError_t info(cudaStreamCaptureStatus* status, const cudaGraphNode_t** nodes, std::size_t* count) const {
-    return cudaStreamGetCaptureInfo_v2(stream_, status, nullptr, nullptr, nodes, count);
+    const cudaGraphEdgeData* edges = nullptr;
+    return cudaStreamGetCaptureInfo_v3(stream_, status, nullptr, nullptr, nodes, &edges, count);
   }
 #endif
 
@@ -76,8 +88,10 @@ class capture {
   bool ended_ = false;
 };
 
-// start(step, stream) puts a step on the stream; waits[step]: the steps that it waits for.
-template <class Start> cudaGraphExec_t graph_of(const std::vector<std::vector<int>>& waits, Start&& start) {
+// start(step, stream) puts a step on the stream; waits[step]: the steps that it waits for; early(step): it
+// begins with a kernel that waits by itself.
+template <class Early, class Start>
+cudaGraphExec_t graph_of(const std::vector<std::vector<int>>& waits, Early&& early, Start&& start) {
   capture captured;
   const std::vector<cudaGraphNode_t> none = captured.ends();
   std::vector<std::vector<cudaGraphNode_t>> ends;  // of each step
@@ -91,7 +105,7 @@ template <class Start> cudaGraphExec_t graph_of(const std::vector<std::vector<in
     }
     std::sort(before.begin(), before.end());
     before.erase(std::unique(before.begin(), before.end()), before.end());
-    captured.wait_for(before);
+    captured.wait_for(before, early(static_cast<int>(i)));
     start(static_cast<int>(i), captured.stream());
     ends.push_back(captured.ends());
   }

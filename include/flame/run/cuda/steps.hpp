@@ -13,8 +13,12 @@ namespace flame::cuda_code {
 // One step: `run` takes the addresses of its tensors in their order, and workspace.
 struct lowered_step {
   std::function<void(const std::vector<void*>& tensors, std::byte* workspace, cudaStream_t stream)> run;
-  std::vector<std::string> names;  // kernels that it starts
+  std::vector<std::string> names;  // kernels that it starts, or tries when it chooses
   i64 workspace = 0;
+  bool own = false;  // its first kernel is FLAME's, which waits for others by itself (kernel::begin_kernel)
+  // Where there are several ways and no choice is kept: times them and sets the rest. The kernels of `names`
+  // are ready then.
+  std::function<void(lowered_step&, trial&)> choose;
 };
 
 namespace lowering {
@@ -92,7 +96,7 @@ inline lowered_step lower_group(const program_step& s, const std::vector<int>& a
   auto group = std::make_shared<cuda_kernels::prepared_group>(
       cuda_kernels::prepare(s, alignments, {c.multiprocessors(), t.packs, t.threads, t.blocks}));
   lowered_step r;
-  r.workspace = group->workspace_bytes;
+  r.workspace = group->workspace_bytes, r.own = true;
   for (const cuda_kernels::prepared_kernel& k : group->kernels) r.names.push_back(k.name);
   auto functions = std::make_shared<std::vector<const void*>>();
   r.run = [group, functions, &c](const std::vector<void*>& tensors, std::byte* workspace,
@@ -112,38 +116,59 @@ inline lowered_step lower_group(const program_step& s, const std::vector<int>& a
   return r;
 }
 
-inline lowered_step lower_library(const program_step& s, const std::vector<int>& alignments, libraries& libs,
-                                  trial& on) {
+// prepare(way): the step that way; names: of all ways.
+template <class Prepare, class Run>
+void choose_way(lowered_step& r, const program_step& s, choices& from, const std::string& problem, int ways,
+                std::vector<std::string> names, Prepare prepare, Run run) {
+  auto settle = [=](lowered_step& to, int way) {
+    const auto x = prepare(way);
+    to.names = x->names(), to.workspace = x->workspace(), to.own = x->own();
+    to.run = [x, run](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
+      run(*x, t, workspace, stream);
+    };
+  };
+  if (!from.undecided(problem, ways)) return settle(r, from.kept(problem, ways));
+  r.names = std::move(names);
+  r.choose = [=, &s, &from](lowered_step& to, trial& on) {
+    settle(to, from.choose(problem, ways, [&](int way) {
+      const auto x = prepare(way);
+      return time_step(on, s, x->workspace(),
+                       [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
+                         run(*x, t, static_cast<std::byte*>(workspace), stream);
+                       });
+    }));
+  };
+}
+
+inline lowered_step lower_library(const program_step& s, const std::vector<int>& alignments,
+                                  libraries& libs) {
   lowered_step r;
   context& c = libs.c;
-  constexpr int most_ways = 16, most_engines = 6;
+  constexpr int most_engines = 6;
+  cuda_kernels::contraction_options product_options;
+  product_options.most_candidates = 16;
+  product_options.architecture = c.kernels().architecture();
+  product_options.multiprocessors = c.multiprocessors();
   auto alignment = [&](std::size_t i) {
     const located& t = s.tensors[static_cast<int>(i)];
     return std::min<i64>(alignments[i], cuda_kernels::alignment_at(t.offset * size_of(t.element)));
   };
   switch (s.library) {
     case op::contract: {
-      cuda_kernels::contraction_options options;
+      cuda_kernels::contraction_options options = product_options;
       options.alignment = {alignment(0), alignment(1), alignment(2)};
-      options.most_candidates = most_ways;
       const library::contraction what = library::contraction_of(s);
-      auto x = std::make_shared<cuda_kernels::prepared_contraction>(libs.blas().prepare(what, options));
-      if (x->candidates() > 1) {
-        options.candidate = choices_of(c).choose(x->problem(), x->candidates(), [&](int way) {
-          cuda_kernels::contraction_options other = options;
-          other.candidate = way;
-          const cuda_kernels::prepared_contraction one = libs.blas().prepare(what, other);
-          return time_step(on, s, one.workspace(),
-                           [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
-                             libs.blas().run(one, t[0], t[1], t[2], stream, workspace);
-                           });
-        });
-        if (options.candidate > 0) *x = libs.blas().prepare(what, options);
-      }
-      r.names = x->names(), r.workspace = x->workspace();
-      r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
-        libs.blas().run(*x, t[0], t[1], t[2], stream, workspace);
-      };
+      const cuda_kernels::prepared_contraction first = libs.blas().prepare(what, options);
+      choose_way(
+          r, s, choices_of(c), first.problem(), first.candidates(), first.names_of_all(),
+          [what, options, &libs](int way) {
+            cuda_kernels::contraction_options one = options;
+            one.candidate = way;
+            return std::make_shared<cuda_kernels::prepared_contraction>(libs.blas().prepare(what, one));
+          },
+          [&libs](const cuda_kernels::prepared_contraction& x, const std::vector<void*>& t,
+                  std::byte* workspace,
+                  cudaStream_t stream) { libs.blas().run(x, t[0], t[1], t[2], stream, workspace); });
       return r;
     }
     case op::conv:
@@ -153,24 +178,18 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
       options.alignment = std::min({alignment(0), alignment(1), alignment(2)});
       using cuda_kernels::prepared_convolution;
       const library::convolution what = library::convolution_of(s);
-      auto make = [&](int way) {
-        return std::make_shared<prepared_convolution>(libs.dnn(), s.library, what, options, &libs.blas(),
-                                                      way);
-      };
-      const int ways =
-          prepared_convolution::ways(libs.dnn(), s.library, what, options, &libs.blas(), most_engines);
-      auto x = make(
-          choices_of(c).choose(prepared_convolution::problem(s.library, what, options), ways, [&](int way) {
-            const auto one = make(way);
-            return time_step(on, s, one->workspace(),
-                             [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
-                               one->run(libs.kernels, t[0], t[1], t[2], workspace, stream);
-                             });
-          }));
-      r.names = x->names(), r.workspace = x->workspace();
-      r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
-        x->run(libs.kernels, t[0], t[1], t[2], workspace, stream);
-      };
+      const op operation = s.library;
+      choose_way(
+          r, s, choices_of(c), prepared_convolution::problem(operation, what, options),
+          prepared_convolution::ways(libs.dnn(), operation, what, options, &libs.blas(), product_options,
+                                     most_engines),
+          prepared_convolution::names_of_all(operation, what, options, libs.blas(), product_options),
+          [operation, what, options, product_options, &libs](int way) {
+            return std::make_shared<prepared_convolution>(libs.dnn(), operation, what, options, &libs.blas(),
+                                                          product_options, way);
+          },
+          [&libs](const prepared_convolution& x, const std::vector<void*>& t, std::byte* workspace,
+                  cudaStream_t stream) { x.run(libs.kernels, t[0], t[1], t[2], workspace, stream); });
       return r;
     }
     case op::pool_take:
@@ -179,7 +198,7 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     case op::pool_mean_put: {
       auto x = std::make_shared<cuda_kernels::prepared_pooling>(s.library, library::pooling_of(s));
       const bool two = s.library == op::pool_take || s.library == op::pool_put;
-      r.names = x->names();
+      r.names = x->names(), r.own = true;
       r.run = [x, two, &libs](const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
         x->run(libs.kernels, t[0], two ? t[1] : nullptr, t[two ? 2 : 1], stream);
       };
@@ -200,7 +219,7 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
           c.add_step([raw, place](const kernel::fault& found) { return raw->x->fault_text(found) + place; });
       const bool gather = s.library == op::gather;
       f->x.emplace(s.library, library::indexing_of(s), f->number);
-      r.names = f->x->names(), r.workspace = f->x->workspace();
+      r.names = f->x->names(), r.workspace = f->x->workspace(), r.own = true;
       r.run = [f, gather, &c, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
         f->x->run(libs.kernels, t[gather ? 0 : 1], t[gather ? 1 : 0], t[2], workspace, c.fault(), stream);
       };

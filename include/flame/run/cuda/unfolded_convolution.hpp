@@ -20,8 +20,10 @@ class unfolded_convolution {
            elements < (i64{1} << 31) && elements * size_of(c.element) <= most_bytes;
   }
 
-  // alignment: of dy and dw.
-  unfolded_convolution(blas& with, const library::convolution& c, i64 alignment) : blas_(&with) {
+  // options: of the product; their alignment is that of dy and dw.
+  unfolded_convolution(blas& with, const library::convolution& c, contraction_options options)
+      : blas_(&with) {
+    options.alignment.b = 16;
     shape_ = {c.batch, c.height,     c.width,      c.in,       c.out_height, c.out_width,
               c.out,   c.kernel_h,   c.kernel_w,   c.stride_h, c.stride_w,   c.pad_h,
               c.pad_w, c.dilation_h, c.dilation_w, c.groups};
@@ -34,14 +36,19 @@ class unfolded_convolution {
     const i64 a[] = {1, 0, c.out}, b[] = {0, 1, window(c)}, out[] = {window(c), 1, 0};
     for (int i = 0; i < 3; ++i)
       x.extents[i] = extents[i], x.a_strides[i] = a[i], x.b_strides[i] = b[i], x.out_strides[i] = out[i];
-    contraction_options options;
-    options.alignment = {alignment, 16, alignment};
     product_ = with.prepare(x, options);
     names_ = product_.names();
     names_.push_back(kernel_name("unfold", {static_cast<int>(c.element)}));
   }
 
+  // How many ways there are to do the product.
+  [[nodiscard]] int candidates() const { return product_.candidates(); }
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  [[nodiscard]] std::vector<std::string> names_of_all() const {
+    std::vector<std::string> all = product_.names_of_all();
+    all.push_back(names_.back());
+    return all;
+  }
   [[nodiscard]] i64 workspace() const { return bytes_ + product_.workspace(); }
   [[nodiscard]] std::string engine() const {
     return std::string("windows times gradients, ").append(product_.engine());

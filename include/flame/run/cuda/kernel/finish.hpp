@@ -9,6 +9,7 @@ template <int Op, int D, int Stored, int Teams>
 __global__ void __launch_bounds__(32 * Teams) finish(const __grid_constant__ finish_arguments args) {
   using R = reduction<static_cast<op>(Op), computed<D>>;
   using state = typename R::state;
+  begin_kernel();
   __shared__ __align__(16) char memory[sizeof(state) * 32 * Teams];
   state* shared = reinterpret_cast<state*>(memory);
   const int lane = static_cast<int>(threadIdx.x) % 32, team = static_cast<int>(threadIdx.x) / 32;

@@ -599,6 +599,7 @@ template <int V, int Packs, int Lanes, int Rows, bool Wide, bool Tail, bool Simp
 __global__ void __launch_bounds__(Lanes* Rows)
     group(const __grid_constant__ arguments<code<W...>::slots> args) {
   extern __shared__ __align__(16) char shared[];
+  begin_kernel();
   worker<code<W...>, V, Packs, Lanes, Rows, Wide, Tail, Simple, Index> w(args);
   w.run(shared);
 }

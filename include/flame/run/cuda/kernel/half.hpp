@@ -20,9 +20,19 @@ namespace flame::kernel {
 inline thread_local i64 emulated_thread = 0;
 #endif
 
-// The number of this thread in the grid.
+// What every kernel does before it reads or writes memory. In a graph, a kernel may be started while those
+// that it waits for still run (run/cuda/step_graph.hpp): it lets those that wait for it start, and waits.
+FLAME_DEVICE void begin_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// The number of this thread in the grid; what kernels with a thread for each element begin with.
 FLAME_DEVICE i64 thread_number() {
 #if defined(__CUDA_ARCH__)
+  begin_kernel();
   return static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x;
 #elif defined(__CUDACC__)
   return 0;  // nvcc's pass over the host's code

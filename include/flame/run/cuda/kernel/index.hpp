@@ -77,15 +77,22 @@ FLAME_KERNEL void scatter_walk(indexing x, scatter_axes axes, i64 parts, i64 som
   x.inner.place(j, inner_from, inner_out);
   vector sum = vector::all(0);
   const i64 past = smaller_of((n + 1) * some, axes.summed_count);
-  for (i64 s = n * some; s < past; ++s) {
-    i64 from_summed, index_summed;
-    axes.summed.place(s, from_summed, index_summed);
-    const i64 value = read_index(index, x.index_element, index_kept + index_summed);
-    if (value == place) {
-      const vector v = vector::read(from, from_kept + from_summed + inner_from);
-      for (int c = 0; c < Width; ++c) sum.at[c] += v.at[c];
-    } else if (place == 0 && (value < 0 || value >= x.extent)) {
-      report(wrong, x.step, value);
+  constexpr int ahead = 8;  // indices that are on their way at once
+  for (i64 first = n * some; first < past; first += ahead) {
+    i64 values[ahead], from_summed[ahead];
+    for (int a = 0; a < ahead; ++a) {
+      const i64 s = smaller_of(first + a, past - 1);
+      i64 index_summed;
+      axes.summed.place(s, from_summed[a], index_summed);
+      values[a] = read_index(index, x.index_element, index_kept + index_summed);
+    }
+    for (int a = 0; a < ahead && first + a < past; ++a) {
+      if (values[a] == place) {
+        const vector v = vector::read(from, from_kept + from_summed[a] + inner_from);
+        for (int c = 0; c < Width; ++c) sum.at[c] += v.at[c];
+      } else if (place == 0 && (values[a] < 0 || values[a] >= x.extent)) {
+        report(wrong, x.step, values[a]);
+      }
     }
   }
   if (parts == 1) {
