@@ -228,6 +228,32 @@ TEST_CASE("weights that others changed are read after refresh()") {
   CHECK(step(x, y).item() == fresh(x, y).item());
 }
 
+// A product gives its result in the type of its operands, and the loss is f32: a cast stands between.
+TEST_CASE("a loss that is a product; a product in which no weight has part") {
+  const samples x = draw(32);
+  auto product = [](auto m, auto a) {
+    auto similar = contract(a, a, feature);
+    auto y = m(a * similar * 1e-2);
+    return contract(y, y);
+  };
+  auto m = make(), n = make();
+  auto full = train_step(m, product, sgd{.lr = 0});
+  auto half = train_step(n, product, sgd{.lr = 0}, {.precision = precision::bf16});
+  CHECK(half(x).item() == doctest::Approx(full(x).item()).epsilon(1e-2));
+  CHECK(half.gradient_norm() == doctest::Approx(full.gradient_norm()).epsilon(1e-2));
+  int in_f32 = 0, casts_to_f32 = 0;
+  for (const program_step& s : half.plan().steps) {
+    if (!s.code && s.tensors.back().element == dtype::f32) {
+      ++in_f32;
+      for (const located& t : s.tensors) CHECK(t.element == dtype::f32);
+    }
+    casts_to_f32 += s.code && s.code->body.size() == 2 && s.tensors[0].element == dtype::bf16 &&
+                    s.tensors[1].element == dtype::f32;
+  }
+  CHECK(in_f32 == 1);
+  CHECK(casts_to_f32 == 1);
+}
+
 TEST_CASE("what cannot be is refused") {
   auto m = init<net, host, f64>(key(0), hidden == 4);
   CHECK_THROWS_WITH((train_step(m, loss, sgd{}, {.precision = precision::bf16})),

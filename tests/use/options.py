@@ -18,6 +18,7 @@ REFUSED = [
     ("mnist", ["--load", "no.safetensors"], "no.safetensors"),
     ("mnist", ["--colour", "red"], "--colour"),
     ("mnist", ["--device", "tpu"], "--device"),
+    ("mnist", ["--precision", "f8"], "--precision"),
     ("diffusion", ["--steps", "-1"], "--steps"),
     ("diffusion", ["--batch", "0"], "--batch"),
     ("diffusion", ["--guidance", "-1"], "--guidance"),
@@ -26,6 +27,7 @@ REFUSED = [
     ("diffusion", ["--ema", "1.5"], "--ema"),
     ("diffusion", ["--channels", "25"], "25 is not a multiple of 24"),
     ("diffusion", ["--device", "tpu"], "--device"),
+    ("diffusion", ["--precision", "f8"], "--precision"),
 ]
 # Where a build has no CUDA backend, or a machine no GPU, asking for it says so.
 NO_CUDA = [("mnist", ["--device", "cuda"], "--device cuda"), ("diffusion", ["--device", "cuda"], "--device cuda")]

@@ -10,6 +10,7 @@ namespace flame {
 // of the weights that the optimizer's kernel writes beside them, gradients, and what passes from kernel to
 // kernel; kernels compute in f32, and products sum in f32. The weights themselves, moments, averages, states,
 // losses, statistics and what the batch alone is made of stay f32 (plan/precision.hpp has the rule).
+// Whoever changes weights between steps says refresh() to the step, for the copy.
 enum class precision : u8 { full, bf16, f16 };
 
 // With f16 the loss is multiplied by a scale before it is differentiated, so that small gradients are not

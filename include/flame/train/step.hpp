@@ -129,7 +129,8 @@ template <class Model, class Loss, class Optimizer, class Select> class trainer 
 };
 
 // train_step(model, loss, adamw{.lr = 1e-3}, {.ema = 0.999}): loss is a lambda without captures that takes
-// the model, the batch's tensors and, if it wants, a random key, and gives a scalar. Select says which
+// the model, the batch's tensors and, if it wants, a random key, and gives a scalar. With {.precision =
+// precision::bf16} it trains in bf16 with f32 weights (train/engine_interface.hpp). Select says which
 // parameters are trained: the others get no gradient. A trained parameter that the loss does not read has
 // gradient 0.
 template <class Select = all_parameters, class Model, class Loss, class Optimizer>
