@@ -106,13 +106,18 @@ TEST_CASE("one seed gives the same bits again, another seed others") {
 
 TEST_CASE("a step trains: the loss falls, in one update kernel, without allocation after the first step") {
   const int before_all = host_code::thread_count();
-  for (int threads : {1, 2, 5}) {
+  for (const auto& [threads, stored] : {std::pair{1, precision::full},
+                                        {2, precision::full},
+                                        {5, precision::full},
+                                        {2, precision::bf16},
+                                        {2, precision::f16}}) {
     CAPTURE(threads);
+    CAPTURE(static_cast<int>(stored));
     host_code::set_thread_count(threads);
     auto m = make(128);
     samples x = draw(512);
     labels y = numbered(512);
-    auto step = train_step(m, noisy, adam{.lr = 3e-2}, {.ema = 0.9, .clip_norm = 10});
+    auto step = train_step(m, noisy, adam{.lr = 3e-2}, {.ema = 0.9, .clip_norm = 10, .precision = stored});
     const float first = step(x, y).item();
     const long before = allocations;
     float last = 0;
