@@ -38,6 +38,9 @@ namespace {
 using namespace flame;
 using cuda_tests::stand_in;
 
+// Nothing of this is kept on disk, nor taken from there.
+[[maybe_unused]] const int without_cache = setenv("FLAME_CACHE", "", 1);
+
 inline constexpr struct row : dim<> {
 } row;
 

@@ -11,7 +11,9 @@
 #include <flame/language.hpp>
 #include <flame/run/create.hpp>
 #include <flame/run/cuda/execute.hpp>
+#include <flame/run/cuda/kernel/arguments.hpp>
 #include <flame/run/function.hpp>
+#include <flame/run/watch.hpp>
 
 #include <thread>
 
@@ -19,6 +21,9 @@ namespace {
 
 using namespace flame;
 using cuda_tests::stand_in;
+
+// Nothing of this is kept on disk, nor taken from there.
+[[maybe_unused]] const int without_cache = setenv("FLAME_CACHE", "", 1);
 
 inline constexpr struct row : dim<> {
 } row;
@@ -46,9 +51,10 @@ struct whole {
   whole() { reset(); }
   ~whole() { reset(); }
   void reset() {
-    machine.devices = 2, machine.driver = CUDART_VERSION, machine.total = std::size_t{1} << 30;
+    machine.devices = 3, machine.driver = CUDART_VERSION, machine.total = std::size_t{1} << 30;
     machine.kernels_fail_with = machine.launches_fail_with = cudaSuccess;
     machine.loads_to_refuse = 0, machine.run = nullptr;
+    set_watch(watch::nothing);
     cuda::set_device(0);
   }
 };
@@ -58,7 +64,7 @@ TEST_CASE("no GPU, no driver, an old driver: each is said, and no device is made
   w.machine.devices = 0;
   CHECK(cuda::device_count() == 0);
   CHECK(refusal([] { cuda::set_device(1); }) == "flame::cuda: there is no device 1: the machine has 0");
-  w.machine.devices = 2;
+  w.machine.devices = 3;
   for (cudaError_t none : {cudaErrorNoDevice, cudaErrorStubLibrary, cudaErrorInsufficientDriver}) {
     w.machine.driver = 0, w.machine.without_driver = none;
     CHECK(cuda::device_count() == 0);
@@ -109,10 +115,11 @@ TEST_CASE("a kernel that does not start, and one that fails while it runs") {
   whole w;
   const auto a = ones<f32, cuda>(row == 100);
   w.machine.launches_fail_with = cudaErrorLaunchOutOfResources;
-  const std::string text = refusal([&] { static_cast<void>(eval(a * 2.5 + 1)); });
+  const std::string text = refusal([&] { static_cast<void>(eval(a * a - a)); });
   CHECK(text.find("cudaLaunchKernel failed: ") != std::string::npos);
+  CHECK(text.find("; in step 1 of 1, map 100: result = ") != std::string::npos);
   w.machine.launches_fail_with = cudaSuccess;
-  const auto b = eval(a * 2.5 + 1);
+  const auto b = eval(a * a - a);
   w.machine.kernels_fail_with = cudaErrorIllegalAddress;
   CHECK(refusal([&] { static_cast<void>(b.to_vector()); }) ==
         "flame::cuda: cudaStreamSynchronize failed: an illegal memory access was encountered; a kernel that "
@@ -129,6 +136,58 @@ TEST_CASE("machine code that does not load is compiled once more; then the error
   const std::string text = refusal([&] { static_cast<void>(eval(cos(a) * a - 3)); });
   CHECK(text.find("cudaLibraryLoadData failed: ") != std::string::npos);
   CHECK(refusal([&] { static_cast<void>(eval(cos(a) * a - 3)); }) == "");
+}
+
+TEST_CASE("a kernel that cannot be compiled is said with the formula that it is for") {
+  whole w;
+  cuda::set_device(2);
+  const auto a = device_tensor<f32, row>(std::vector<i64>{8});
+  auto f = compile<cuda>(tanh(x) * x, x);
+  const std::string text = refusal([&] { static_cast<void>(f(a)); });
+  CHECK(
+      text.starts_with("flame::compile<cuda>: step 1 of 1, map 8: result = tanh(x) * x (in expression) has "
+                       "no kernel: flame::cuda: the kernel flame::kernel::group<"));
+  CHECK(text.find(" does not compile for sm_10 ") != std::string::npos);
+  CHECK(refusal([&] { static_cast<void>(f(a)); }) == text);
+}
+
+// Writes a number over what the kernel of one operand and one result writes.
+void write_result(void** arguments, float number) {
+  *static_cast<float*>(static_cast<kernel::arguments<2>*>(arguments[0])->slots[1].memory) = number;
+}
+
+TEST_CASE("watched: the step that failed, or made a NaN, is named") {
+  whole w;
+  const auto a = zeros<f32, cuda>(row == 8);
+  auto f = compile<cuda>(tanh(x), x);
+  set_watch(watch::nans);
+  float number = 1;
+  w.machine.run = [&](const char*, void** arguments) { write_result(arguments, number); };
+  CHECK(refusal([&] { static_cast<void>(f(a)); }) == "");
+  number = std::numeric_limits<float>::quiet_NaN();
+  CHECK(
+      refusal([&] { static_cast<void>(f(a)); }) ==
+      "flame: step 1 of 1, map 8: result = tanh(x) (in expression) made a NaN where none of its operands has "
+      "one, in result first at (row 0); x from 0 to 0");
+  w.machine.run = [&](const char*, void**) { w.machine.kernels_fail_with = cudaErrorIllegalAddress; };
+  const std::string text = refusal([&] { static_cast<void>(f(a)); });
+  CHECK(
+      text.starts_with("flame: step 1 of 1, map 8: result = tanh(x) (in expression) failed: flame::cuda: "
+                       "cudaStreamSynchronize failed: an illegal memory access was encountered"));
+}
+
+TEST_CASE("memory that the device does not reach is not wrapped") {
+  whole w;
+  const auto a = ones<f32, cuda>(row == 8);
+  CHECK(borrow<f32, cuda>(a.data() + 3, row == 5).size() == 5);
+  std::vector<f32> mine(8);
+  CHECK(refusal([&] { static_cast<void>(borrow<f32, cuda>(mine.data(), row == 8)); }) ==
+        "flame::tensor: the memory that is wrapped is the host's, which the GPU does not reach; expected "
+        "cudaMalloc's, or managed or pinned memory");
+  CHECK(refusal([&] { static_cast<void>(borrow<f32, cuda>(reinterpret_cast<f32*>(1), row == 8)); }) ==
+        "flame::tensor: the memory that is wrapped lies on device 1 of cuda, this thread uses device 0; say "
+        "cuda::set_device(1)");
+  CHECK(borrow<f32, cuda>(static_cast<f32*>(nullptr), row == 0).size() == 0);
 }
 
 TEST_CASE("a tensor on another device than the thread's is refused wherever it is used") {

@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/run/cuda/device.hpp>
 #include <flame/run/cuda/steps.hpp>
+#include <flame/run/cuda/watch.hpp>
 
 namespace flame::cuda_code {
 
@@ -34,17 +35,24 @@ struct executable::lowered {
     graph = nullptr;
   }
 
-  void lower(const program& p) {
+  void lower(const program& p) try {
     drop_graph();
     steps.clear();
     std::vector<std::string> names;
-    for (const program_step& s : p.steps) {
-      std::vector<int> given;
-      for (const located& t : s.tensors) given.push_back(lowering::alignment_of(p, t, alignments));
-      steps.push_back(s.code ? lower_group(s, given, c, asked) : lower_library(s, given, libs));
-      names.insert(names.end(), steps.back().names.begin(), steps.back().names.end());
-    }
-    libs.kernels.prepare(std::move(names));
+    for (int i = 0; i < p.steps.size(); ++i) try {
+        const program_step& s = p.steps[i];
+        std::vector<int> given;
+        for (const located& t : s.tensors) given.push_back(lowering::alignment_of(p, t, alignments));
+        steps.push_back(s.code ? lower_group(s, given, c, asked) : lower_library(s, given, libs));
+        names.insert(names.end(), steps.back().names.begin(), steps.back().names.end());
+      } catch (const error& e) {
+        throw watched::with_step(e, p, i);
+      }
+    const auto purpose = [&](const std::string& name) {
+      return watched::purpose_text(
+          p, name, [&](int i) -> const auto& { return steps[static_cast<std::size_t>(i)].names; });
+    };
+    libs.kernels.prepare(std::move(names), purpose);
     names.clear();
     {
       trial on(c);
@@ -54,7 +62,7 @@ struct executable::lowered {
           names.insert(names.end(), s.names.begin(), s.names.end());
         }
     }
-    libs.kernels.prepare(std::move(names));
+    libs.kernels.prepare(std::move(names), purpose);
     place_workspaces();
     const i64 bytes = bytes_of(p);
     if (bytes > arena_bytes) {
@@ -66,6 +74,9 @@ struct executable::lowered {
         check(cudaStreamSynchronize(c.stream()), "flame::compile<cuda>", "cudaStreamSynchronize");
       arena_bytes = bytes;
     }
+  } catch (...) {
+    steps.clear();  // the next run begins anew
+    throw;
   }
   // A workspace each, so that steps can run beside each other, as far as they fit into what is spent on that;
   // then from the beginning again, and the graph makes those wait that share.
@@ -108,7 +119,7 @@ struct executable::lowered {
   [[nodiscard]] std::byte* workspace_of(const program& p, int i) const {
     return arena + cuda_kernels::padded(p.arena_bytes) + workspace_at[static_cast<std::size_t>(i)];
   }
-  void run_step(const program& p, int i, cudaStream_t stream) {
+  void locate_step(const program& p, int i) {
     const program_step& s = p.steps[i];
     tensors.clear();
     for (const located& t : s.tensors)
@@ -116,10 +127,26 @@ struct executable::lowered {
                         : t.buffer < 0
                             ? nullptr
                             : base[static_cast<std::size_t>(t.buffer)] + t.offset * size_of(t.element));
+  }
+  void run_step(const program& p, int i, cudaStream_t stream) try {
+    locate_step(p, i);
     steps[static_cast<std::size_t>(i)].run(tensors, workspace_of(p, i), stream);
+  } catch (const error& e) {
+    throw watched::with_step(e, p, i);
   }
   void run_steps(const program& p, cudaStream_t stream) {
     for (int i = 0; i < p.steps.size(); ++i) run_step(p, i, stream);
+  }
+  // Each step waited for and looked at: see run/watch.hpp.
+  void run_watched(const program& p, cudaStream_t stream) {
+    watched_memory memory(c, stream);
+    watched::run all(p, arena, memory);
+    for (int i = 0; i < p.steps.size(); ++i) {
+      locate_step(p, i);
+      all.step(i, tensors,
+               [&] { steps[static_cast<std::size_t>(i)].run(tensors, workspace_of(p, i), stream); });
+    }
+    all.finish();
   }
   // By step: the steps that it waits for.
   [[nodiscard]] std::vector<std::vector<int>> waits(const program& p) const {
@@ -158,6 +185,11 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals) {
   const context::guard use(l.c.device());
   const cudaStream_t stream = stream_now();
   if (l.fit(program_, externals)) l.lower(program_), l.last.clear();
+  if (watching()) {
+    l.drop_graph(), l.last.clear(), l.runs = 0;
+    l.locate(program_, externals);
+    return l.run_watched(program_, stream);
+  }
   const bool same = l.last == externals;
   if (same && l.graph) {
     check(cudaGraphLaunch(l.graph, stream), "flame::cuda", "cudaGraphLaunch");
