@@ -45,6 +45,8 @@ def command(row, toolchain, output):
     """The compiler's command line for a row."""
     flags = row.flags.split()
     source = harness.ROOT / row.source
+    if row.compiler == "nvrtc":
+        return [toolchain.compiler(row.compiler), *flags, source, pathlib.Path(output).parent]
     result = toolchain.everything(row.compiler) if "all" in flags else toolchain.language(row.compiler)
     for flag in flags:
         if flag == "syntax":
