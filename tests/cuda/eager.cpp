@@ -43,6 +43,10 @@ using cuda_tests::stand_in;
 
 inline constexpr struct row : dim<> {
 } row;
+inline constexpr struct col : dim<> {
+} col;
+inline constexpr struct x : input<f32, row, col> {
+} x;
 
 // A hundred calls of f, after some that may prepare things; how often they asked the allocator.
 template <class F> long allocations_of(F&& f) {
@@ -55,7 +59,7 @@ template <class F> long allocations_of(F&& f) {
 int called(const char* function) { return stand_in::instance().called(function); }
 // All calls of CUDA but launches and the cheap question which device is current.
 int other_calls() {
-  int n = -called("cudaLaunchKernel") - called("cudaGetDevice");
+  int n = -called("cudaLaunchKernel") - called("cudaGraphLaunch") - called("cudaGetDevice");
   for (const auto& [name, times] : stand_in::instance().calls) n += times;
   return n;
 }
@@ -81,6 +85,20 @@ TEST_CASE("a number that changes from call to call costs one launch more, and no
   CHECK(other_calls() == 0);
   CHECK(allocations_of([&] { static_cast<void>(eval(a * 3.0)); }) == 100);
   CHECK(called("cudaLaunchKernel") == 100);
+}
+
+TEST_CASE("a program of several steps that runs again with the same memory is one graph") {
+  const auto a = ones<f32, cuda>(row == 64, col == 48);
+  const auto p = x / sum(x, row);
+  const auto q = p / sum(p, col);
+  auto f = compile<cuda>(q / sum(q, row), x);
+  REQUIRE(f.plan(a).steps.size() >= 3);
+  CHECK(allocations_of([&] { static_cast<void>(f(a)); }) == 100);
+  CHECK(called("cudaGraphLaunch") == 100);
+  CHECK(called("cudaLaunchKernel") == 0);
+  CHECK(other_calls() == 0);
+  CHECK(stand_in::instance().graphs == 1);
+  CHECK(stand_in::instance().captured.empty());
 }
 
 TEST_CASE("on a stream of the user's only the result's memory is asked of CUDA as well") {

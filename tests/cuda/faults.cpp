@@ -127,6 +127,25 @@ TEST_CASE("a kernel that does not start, and one that fails while it runs") {
   CHECK(refusal([] { cuda::synchronize(); }).find("(700)") != std::string::npos);
 }
 
+TEST_CASE("a launch that fails while a graph is made leaves nothing behind") {
+  whole w;
+  const auto a = ones<f32, cuda>(row == 64, col == 48);
+  const auto p = wide / sum(wide, row);
+  const auto q = p / sum(p, col);
+  auto f = compile<cuda>(q / sum(q, row), wide);
+  REQUIRE(f.plan(a).steps.size() >= 3);
+  const int before = w.machine.graphs;
+  static_cast<void>(f(a));
+  w.machine.launches_fail_with = cudaErrorLaunchOutOfResources;
+  CHECK(refusal([&] { static_cast<void>(f(a)); }).find("; in step 1 of ") != std::string::npos);
+  CHECK(w.machine.captured.empty());
+  CHECK(w.machine.graphs == before);
+  w.machine.launches_fail_with = cudaSuccess;
+  for (int i = 0; i < 2; ++i) CHECK(refusal([&] { static_cast<void>(f(a)); }) == "");
+  CHECK(w.machine.graphs == before + 1);
+  CHECK(w.machine.called("cudaGraphLaunch") >= 1);
+}
+
 TEST_CASE("machine code that does not load is compiled once more; then the error is shown") {
   whole w;
   const auto a = ones<f32, cuda>(row == 100);

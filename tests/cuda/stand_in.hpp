@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace flame::cuda_tests {
 
@@ -27,6 +28,9 @@ struct stand_in {
   std::function<void(const char* symbol, void** arguments)> run;
   std::map<std::string, int, std::less<>> calls;  // by function
   std::map<void*, std::size_t> blocks;
+  std::map<cudaStream_t, std::vector<cudaGraphNode_t>>
+      captured;    // streams that are: what comes next waits for
+  int graphs = 0;  // made and not destroyed
   std::mutex lock;
 
   static stand_in& instance() {
@@ -154,10 +158,54 @@ FLAME_STAND_IN(cudaLibraryLoadData,
 FLAME_STAND_IN(cudaLibraryGetKernel, (cudaKernel_t * kernel, cudaLibrary_t, const char* name),
                { *kernel = reinterpret_cast<cudaKernel_t>(new std::string(name)); })
 FLAME_STAND_IN(cudaLaunchKernel,
-               (const void* function, dim3, dim3, void** arguments, std::size_t, cudaStream_t), {
+               (const void* function, dim3, dim3, void** arguments, std::size_t, cudaStream_t stream), {
                  if (cuda.launches_fail_with != cudaSuccess) return cuda.launches_fail_with;
-                 if (cuda.run) cuda.run(static_cast<const std::string*>(function)->c_str(), arguments);
+                 if (const auto at = cuda.captured.find(stream); at != cuda.captured.end()) {
+                   static std::uintptr_t nodes = 0;
+                   at->second = {reinterpret_cast<cudaGraphNode_t>(++nodes)};
+                 } else if (cuda.run) {
+                   cuda.run(static_cast<const std::string*>(function)->c_str(), arguments);
+                 }
                })
+
+// Graphs: what is captured does not run, nor does what is launched.
+FLAME_STAND_IN(cudaStreamBeginCapture, (cudaStream_t stream, cudaStreamCaptureMode),
+               { cuda.captured[stream]; })
+FLAME_STAND_IN(cudaStreamEndCapture, (cudaStream_t stream, cudaGraph_t* graph), {
+  cuda.captured.erase(stream);
+  *graph = reinterpret_cast<cudaGraph_t>(stream);
+})
+#if CUDART_VERSION >= 13000
+#define FLAME_CAPTURE_INFO cudaStreamGetCaptureInfo
+#define FLAME_CAPTURE_UPDATE cudaStreamUpdateCaptureDependencies
+#else
+#define FLAME_CAPTURE_INFO cudaStreamGetCaptureInfo_v3
+#define FLAME_CAPTURE_UPDATE cudaStreamUpdateCaptureDependencies_v2
+#endif
+FLAME_STAND_IN(FLAME_CAPTURE_INFO,
+               (cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long*, cudaGraph_t*,
+                const cudaGraphNode_t** nodes, const cudaGraphEdgeData** edges, std::size_t* count),
+               {
+                 *status = cudaStreamCaptureStatusActive;
+                 *nodes = cuda.captured[stream].data();
+                 *count = cuda.captured[stream].size();
+                 if (edges) *edges = nullptr;
+               })
+FLAME_STAND_IN(FLAME_CAPTURE_UPDATE,
+               (cudaStream_t stream, cudaGraphNode_t* nodes, const cudaGraphEdgeData*, std::size_t count,
+                unsigned),
+               { cuda.captured[stream].assign(nodes, nodes + count); })
+#undef FLAME_CAPTURE_INFO
+#undef FLAME_CAPTURE_UPDATE
+FLAME_STAND_IN(cudaGraphNodeGetType, (cudaGraphNode_t, cudaGraphNodeType* type),
+               { *type = cudaGraphNodeTypeKernel; })
+FLAME_STAND_IN(cudaGraphInstantiate, (cudaGraphExec_t * made, cudaGraph_t, unsigned long long), {
+  *made = reinterpret_cast<cudaGraphExec_t>(&cuda);
+  ++cuda.graphs;
+})
+FLAME_STAND_IN(cudaGraphDestroy, (cudaGraph_t), {})
+FLAME_STAND_IN(cudaGraphExecDestroy, (cudaGraphExec_t), { --cuda.graphs; })
+FLAME_STAND_IN(cudaGraphLaunch, (cudaGraphExec_t, cudaStream_t), {})
 
 }  // extern "C"
 
