@@ -99,6 +99,18 @@ TEST_CASE("a program of several steps that runs again with the same memory is on
   CHECK(other_calls() == 0);
   CHECK(stand_in::instance().graphs == 1);
   CHECK(stand_in::instance().captured.empty());
+  // Two sets of memory that take turns are two graphs; sets that never come again are none.
+  auto state = f(a);
+  static_cast<void>(allocations_of([&] { state = f(state); }));
+  CHECK(called("cudaGraphLaunch") == 100);
+  CHECK(called("cudaLaunchKernel") == 0);
+  CHECK(other_calls() == 0);
+  CHECK(stand_in::instance().graphs <= 4);
+  std::vector<decltype(f(a))> results(7, state);
+  std::size_t at = 0;
+  static_cast<void>(allocations_of([&] { results[at++ % 7] = f(a); }));
+  CHECK(called("cudaGraphLaunch") == 0);
+  CHECK(stand_in::instance().captured.empty());
 }
 
 TEST_CASE("on a stream of the user's only the result's memory is asked of CUDA as well") {

@@ -18,25 +18,48 @@ struct executable::lowered {
   i64 arena_bytes = 0;
   std::vector<std::byte*> base;
   std::vector<void*> tensors;
-  // The program as one graph, for the memory that it last ran with.
-  std::vector<void*> last;
-  cudaGraphExec_t graph = nullptr;
-  int runs = 0;
+  // The program as one graph for each of the last few sets of memory that it ran with, the last one first: in
+  // x = f(x) two take turns.
+  struct recorded {
+    std::vector<void*> externals;
+    cudaGraphExec_t graph = nullptr;
+    int runs = 0;
+    void drop() {
+      if (graph) cudaGraphExecDestroy(graph);
+      graph = nullptr, runs = 0;
+    }
+  };
+  static constexpr std::size_t most_graphs = 4;
+  std::vector<recorded> graphs;
 
   lowered(context& context_, tuning t) : c(context_), asked(t), libs(context_) {}
   ~lowered() {
-    drop_graph();
+    drop_graphs();
     if (arena) c.give_back(arena, arena_bytes, c.stream());
   }
   lowered(const lowered&) = delete;
   lowered& operator=(const lowered&) = delete;
-  void drop_graph() {
-    if (graph) cudaGraphExecDestroy(graph);
-    graph = nullptr;
+  void drop_graphs() {
+    for (recorded& r : graphs) r.drop();
+    graphs.clear();
+  }
+  recorded& recorded_for(const std::vector<void*>& externals) {
+    auto at = std::find_if(graphs.begin(), graphs.end(),
+                           [&](const recorded& r) { return r.externals == externals; });
+    if (at == graphs.end()) {
+      if (graphs.size() < most_graphs)
+        graphs.emplace_back();
+      else
+        graphs.back().drop();
+      at = graphs.end() - 1;
+      at->externals = externals;
+    }
+    std::rotate(graphs.begin(), at, at + 1);
+    return graphs.front();
   }
 
   void lower(const program& p) try {
-    drop_graph();
+    drop_graphs();
     steps.clear();
     std::vector<std::string> names;
     for (int i = 0; i < p.steps.size(); ++i) try {
@@ -184,26 +207,25 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals) {
   lowered& l = *lowered_;
   const context::guard use(l.c.device());
   const cudaStream_t stream = stream_now();
-  if (l.fit(program_, externals)) l.lower(program_), l.last.clear();
+  if (l.fit(program_, externals)) l.lower(program_);
   if (watching()) {
-    l.drop_graph(), l.last.clear(), l.runs = 0;
+    l.drop_graphs();
     l.locate(program_, externals);
     return l.run_watched(program_, stream);
   }
-  const bool same = l.last == externals;
-  if (same && l.graph) {
-    check(cudaGraphLaunch(l.graph, stream), "flame::cuda", "cudaGraphLaunch");
-    return;
+  if (program_.steps.size() < 3) {  // as fast without a graph
+    l.locate(program_, externals);
+    return l.run_steps(program_, stream);
   }
-  if (!same) l.drop_graph(), l.runs = 0;
-  l.last = externals;
-  l.locate(program_, externals);
-  // The first run loads what is loaded lazily; a program of few steps is as fast without a graph.
-  if (++l.runs < 2 || program_.steps.size() < 3) return l.run_steps(program_, stream);
-  l.graph = graph_of(
-      l.waits(program_), [&](int i) { return l.steps[static_cast<std::size_t>(i)].own; },
-      [&](int i, cudaStream_t own) { l.run_step(program_, i, own); });
-  check(cudaGraphLaunch(l.graph, stream), "flame::cuda", "cudaGraphLaunch");
+  lowered::recorded& r = l.recorded_for(externals);
+  if (!r.graph) {
+    l.locate(program_, externals);
+    if (++r.runs < 2) return l.run_steps(program_, stream);  // loads what is loaded lazily
+    r.graph = graph_of(
+        l.waits(program_), [&](int i) { return l.steps[static_cast<std::size_t>(i)].own; },
+        [&](int i, cudaStream_t own) { l.run_step(program_, i, own); });
+  }
+  check(cudaGraphLaunch(r.graph, stream), "flame::cuda", "cudaGraphLaunch");
 }
 
 FLAME_FUNCTION std::vector<double> executable::time(const std::vector<void*>& externals, int repetitions) {
@@ -211,7 +233,7 @@ FLAME_FUNCTION std::vector<double> executable::time(const std::vector<void*>& ex
   const context::guard use(l.c.device());
   const cudaStream_t stream = stream_now();
   if (l.fit(program_, externals)) l.lower(program_);
-  l.last.clear(), l.drop_graph();
+  l.drop_graphs();
   l.locate(program_, externals);
   l.run_steps(program_, stream);
   cudaEvent_t begin = nullptr, end = nullptr;
