@@ -116,11 +116,11 @@ function(flame_kernels_ahead target)
   set_property(TARGET ${target} PROPERTY FLAME_KERNELS_AHEAD ${following})
   string(MAKE_C_IDENTIFIER "flame_ahead_${target}_${calls}" set)
 
-  # Files of some 16 kernels, which compile side by side. A name's file depends on the name alone, as long as the number of
+  # Files of some 30 kernels, which compile side by side. A name's file depends on the name alone, as long as the number of
   # files, a power of 2, stays: a new name compiles one file again.
   list(LENGTH names count)
   set(files 1)
-  while(count GREATER 24)
+  while(count GREATER 40)
     math(EXPR files "2 * ${files}")
     math(EXPR count "${count} / 2")
   endwhile()

@@ -9,7 +9,9 @@ namespace flame::cuda_code {
 
 const bool planned = [] {
   twin_plans = [](const program& p) {
-    for (const std::string& name : cuda_kernels::kernel_names(p)) cuda_kernels::record_kernel(name.c_str());
+    for (const std::vector<std::string>& names :
+         {cuda_kernels::kernel_names(p), cuda_kernels::product_names(p)})
+      for (const std::string& name : names) cuda_kernels::record_kernel(name.c_str());
   };
   return true;
 }();

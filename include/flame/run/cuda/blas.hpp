@@ -75,6 +75,9 @@ class prepared_contraction {
 // run on several streams at once if each gives its own workspace.
 class blas {
  public:
+  // How many ways of FLAME's own there are to choose from for a contraction.
+  static constexpr std::size_t most_tiled = 10;
+
   // launcher: for copies, where operands need them. own_workspace: bytes that it allocates for runs that give
   // none.
   explicit blas(launcher& start, i64 own_workspace = 0) : start_(&start), own_bytes_(own_workspace) {
@@ -156,8 +159,6 @@ class blas {
   }
 
  private:
-  static constexpr std::size_t most_tiled = 10;
-
   // The descriptors' handles point to their opaque structs; no call writes there after prepare.
   static cublasLtMatmulDesc_t product_of(const prepared_contraction& x) {
     return const_cast<cublasLtMatmulDesc_t>(&x.product_);

@@ -4,6 +4,7 @@
 #include <flame/run/cuda/group.hpp>
 #include <flame/run/cuda/indexing.hpp>
 #include <flame/run/cuda/pooling.hpp>
+#include <flame/run/cuda/tiled_product.hpp>
 #include <flame/run/cuda/unfolded_convolution.hpp>
 
 #include <algorithm>
@@ -20,23 +21,31 @@ namespace flame::cuda_kernels {
   return all;
 }
 
+// Of each operand of a library step, where it begins in its buffer.
+[[nodiscard]] inline std::vector<i64> operand_alignments(const program& p, const program_step& s) {
+  const std::vector<int> buffers = expected_alignments(p, s);
+  std::vector<i64> all;
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    const located& t = s.tensors[static_cast<int>(i)];
+    all.push_back(std::min<i64>(buffers[i], alignment_at(t.offset * size_of(t.element))));
+  }
+  return all;
+}
+
 // The kernels of FLAME's own that one step starts, in no order.
 [[nodiscard]] inline std::vector<std::string> kernel_names(const program& p, const program_step& s,
                                                            const gpu_shape& gpu = {}) {
-  const std::vector<int> alignments = expected_alignments(p, s);
   std::vector<std::string> names;
   if (s.code) {
-    for (const prepared_kernel& k : prepare(s, alignments, gpu).kernels) names.push_back(k.name);
+    for (const prepared_kernel& k : prepare(s, expected_alignments(p, s), gpu).kernels)
+      names.push_back(k.name);
     return names;
   }
-  auto alignment = [&](int i) {
-    const located& t = s.tensors[i];
-    return std::min<i64>(alignments[static_cast<std::size_t>(i)],
-                         alignment_at(t.offset * size_of(t.element)));
-  };
   switch (s.library) {
-    case op::contract:
-      return contraction_plan(library::contraction_of(s), {alignment(0), alignment(1), alignment(2)}).names();
+    case op::contract: {
+      const std::vector<i64> at = operand_alignments(p, s);
+      return contraction_plan(library::contraction_of(s), {at[0], at[1], at.back()}).names();
+    }
     case op::conv:
     case op::conv_data:
     case op::conv_weight: {
@@ -60,14 +69,33 @@ namespace flame::cuda_kernels {
 // starts on a GPU: sorted, each once. Where a program comes from: function.plan(arguments...) and
 // train_step's plan(), of whichever backend, since a program names none.
 //
-// What depends on the answers of cuBLASLt and cuDNN on a GPU is left out: the kernels that multiply and
-// convolve where those refuse. A program that is then run with memory aligned to less than 16 bytes, or with
-// a tuning, starts others too.
+// What depends on the answers of cuBLASLt and cuDNN on a GPU is left out: the kernels that multiply
+// (product_names) and convolve instead of those. A program that is then run with memory aligned to less than
+// 16 bytes, or with a tuning, starts others too.
 [[nodiscard]] inline std::vector<std::string> kernel_names(const program& p, const gpu_shape& gpu = {}) {
   std::vector<std::string> all{kernel_name("put_numbers", {0})};  // a program's numbers, where it has any
   for (const program_step& s : p.steps) {
     const std::vector<std::string> of_step = kernel_names(p, s, gpu);
     all.insert(all.end(), of_step.begin(), of_step.end());
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+// Those products of FLAME's own among which, and cuBLASLt's, the first run of a program on a GPU chooses by
+// timing, where no earlier run has: sorted, each once.
+[[nodiscard]] inline std::vector<std::string> product_names(const program& p, int architecture = 90,
+                                                            const gpu_shape& gpu = {}) {
+  std::vector<std::string> all;
+  for (const program_step& s : p.steps) {
+    if (s.code || s.library != op::contract) continue;
+    const std::vector<i64> alignments = operand_alignments(p, s);
+    const contraction_plan plan(library::contraction_of(s),
+                                {alignments[0], alignments[1], alignments.back()});
+    for (const tiled_product& way :
+         tiled_product::ways(plan, architecture, gpu.multiprocessors, blas::most_tiled))
+      all.push_back(way.name());
   }
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
