@@ -35,6 +35,40 @@ struct reverse_sweep {
     if (d >= 0) into = into < 0 ? d : rule.add(into, d);
   }
 
+  // What the slices of a value hand back, where they tile an axis: the sum of parts among zeros is the parts
+  // side by side.
+  constexpr int tiled(int d) {
+    if (!g.is(d, op::add)) return d;
+    list<int> open, parts;  // of the sum; in the order of their places
+    open.push(d);
+    while (!open.empty()) {
+      const int n = open.back();
+      open.pop();
+      if (g.is(n, op::add)) {
+        open.push(g.arg(n, 0)), open.push(g.arg(n, 1));
+        continue;
+      }
+      if (!g.is(n, op::pad) || g[n].axis_count != 2 || __builtin_bit_cast(double, g.number(n, 2)) != 0 ||
+          g.number(n, 3) != 1 || (!parts.empty() && g.axis(n, 1) != g.axis(parts[0], 1)))
+        return d;
+      int at = parts.push(n);
+      for (; at > 0 && g.number(parts[at - 1], 0) > g.number(n, 0); --at) parts[at] = parts[at - 1];
+      parts[at] = n;
+    }
+    u64 end = 0;
+    list<int> in;
+    list<const axis_info*> with;
+    for (int n : parts) {
+      const axis_info* a = g.axis(n, 0);
+      if (g.number(n, 0) != end || a->extent == dynamic) return d;
+      end += static_cast<u64>(a->extent);
+      in.push(g.arg(n, 0)), with.push(a);
+    }
+    with.push(g.axis(parts[0], 1));
+    if (with.back()->extent == dynamic || end != static_cast<u64>(with.back()->extent)) return d;
+    return rule.put(op::concatenate, in, with);
+  }
+
   constexpr void run(array_view<int> outputs, array_view<int> cotangents) {
     const int size = active.count;
     list<int> call_index;
@@ -48,8 +82,8 @@ struct reverse_sweep {
         through_call(n, call_index.items[n]);
         continue;
       }
-      const int d = cotangent.items[n];
-      if (d < 0 || !active.items[n]) continue;
+      if (cotangent.items[n] < 0 || !active.items[n]) continue;
+      const int d = cotangent.items[n] = tiled(cotangent.items[n]);
       const int count = g.nodes.items[n].arg_count;
       if (g.is(n, op::result)) {
         list<int>& of_call = call_cotangents[call_index[g.arg(n, 0)]];

@@ -98,6 +98,7 @@ class planner {
     for (int i = 0; i < fn.g.outputs.size() && i < targets.size(); ++i)
       if (has_target(targets[i]) && !has_target(fr.targets[fn.g.outputs[i]]))
         fr.targets[fn.g.outputs[i]] = targets[i];
+    place_parts(fr);
     for (const fused_step& s : fn.f.steps) {
       if (s.call)
         plan_call(fr, s.node);
@@ -140,6 +141,8 @@ class planner {
     list<placed> values;
     list<u8> known;
     list<placed> targets = {};
+    list<located> parts =
+        {};  // by node: where groups write it into a concatenation; empty where there is none
   };
 
   static bool has_target(const placed& p) { return p.stacked ? !p.instances.empty() : p.one.buffer >= 0; }
@@ -244,6 +247,86 @@ class planner {
     return t;
   }
 
+  // What a concatenation joins is written where it stands there, if a group makes it for nothing else.
+  void place_parts(frame& fr) {
+    const graph& g = fr.fn.g;
+    list<int> uses;
+    list<u8> grouped;
+    for (int n = 0; n < g.size(); ++n) {
+      if (!g.is(n, op::concatenate) || g.type(n).stack) continue;
+      if (uses.empty()) {
+        uses.resize(g.size(), 0), grouped.resize(g.size(), 0), fr.parts.resize(g.size());
+        for (int k = 0; k < g.size(); ++k)
+          for (int i = 0; i < g[k].arg_count; ++i) ++uses[g.arg(k, i)];
+        for (int o : g.outputs) ++uses[o];
+        for (const fused_step& s : fr.fn.f.steps)
+          for (const group_slot& slot : s.code.slots)
+            if (slot.kind == slot_kind::output && !planning::copies(s)) grouped[slot.node] = 1;
+      }
+      const located out = destination(fr, n);
+      fr.targets[n].one = out;
+      for (int i = 0, begin = 0; i < g[n].arg_count; ++i) {
+        const i64 extent = fr.e[g.axis(n, i)];
+        located at = part_of(out, g.axis(n, g[n].axis_count - 1), g.axis(n, i), begin, 1, extent);
+        int a = g.arg(n, i);
+        while (at.buffer >= 0 && uses[a] == 1 && g[a].arg_count == 1 &&
+               kind_of(g[a].code) == op_kind::movement && !grouped[a])
+          at = below(fr, a, at), a = g.arg(a, 0);
+        if (at.buffer >= 0 && uses[a] == 1 && grouped[a] && fr.parts[a].buffer < 0)
+          fr.parts[a] = in_order(g.type(a), at);
+        begin += static_cast<int>(extent);
+      }
+    }
+  }
+  // Part of a tensor along an axis, which has another name there.
+  static located part_of(const located& whole, const axis_info* axis, const axis_info* name, i64 begin,
+                         i64 step, i64 extent) {
+    located part = whole;
+    const int at = whole.find(axis);
+    part.axes[at] = name, part.extents[at] = extent;
+    part.offset += begin * whole.strides[at];
+    part.strides[at] = step * whole.strides[at];
+    return part;
+  }
+  // Where the operand of a view must stand for the view n to stand at `at`; no buffer where that cannot be.
+  static located below(frame& fr, int n, const located& at) {
+    const graph& g = fr.fn.g;
+    const int last = g[n].axis_count - 1;
+    located l = planning::contiguous(g.type(g.arg(n, 0)), fr.e, -1);
+    for (int i = 0; i < l.rank; ++i) {
+      const axis_info* a = l.axes[i];  // as the view calls it
+      if (g.is(n, op::rename)) {
+        if (a == g.axis(n, 0)) a = g.axis(n, 1);
+      } else if (g.is(n, op::split)) {  // into axes of which one has all elements
+        if (a == g.axis(n, 0)) {
+          a = g.axis(n, last);
+          for (int k = 1; k <= last && fr.e[a] != l.extents[i]; ++k) a = g.axis(n, k);
+          if (fr.e[a] != l.extents[i]) return l;
+        }
+      } else if (g.is(n, op::merge)) {  // of such axes
+        for (int k = 0; k < last; ++k)
+          if (l.axes[i] == g.axis(n, k)) {
+            a = g.axis(n, last);
+            if (l.extents[i] != 1 && l.extents[i] != fr.e[a]) return l;
+          }
+      } else if (!g.is(n, op::permute)) {
+        return l;
+      }
+      l.strides[i] = at.strides[at.find(a)];
+    }
+    l.buffer = at.buffer, l.offset = at.offset;
+    return l;
+  }
+  static located in_order(const tensor_type& t, const located& at) {
+    located l = at;
+    for (int i = 0; i < t.rank; ++i) move(l, i, at, at.find(t.axes[i]));
+    return l;
+  }
+
+  // Where a group writes node n.
+  located destination_of_group(frame& fr, int n) {
+    return !fr.parts.empty() && fr.parts[n].buffer >= 0 ? fr.parts[n] : destination(fr, n);
+  }
   // Where node n is written: its target if it has one of its own order, else new memory.
   located destination(frame& fr, int n) {
     const placed& t = fr.targets[n];
@@ -346,7 +429,7 @@ class planner {
       switch (slot.kind) {
         case slot_kind::input: l = value(fr, slot.node).one; break;
         case slot_kind::output:
-          l = destination(fr, slot.node);
+          l = destination_of_group(fr, slot.node);
           set(fr, slot.node, l);
           break;
         case slot_kind::uniform:
@@ -494,7 +577,7 @@ class planner {
     located out = destination(fr, n);
     bool pad = g.is(n, op::pad);
     const axis_info* to = pad ? g.axis(n, 1) : g.axis(n, g[n].axis_count - 1);
-    int at = out.find(to);
+    const int at = out.find(to);
     i64 begin = 0, step = 1;
     if (pad) {
       begin = static_cast<i64>(g.number(n, 0)), step = static_cast<i64>(g.number(n, 3));
@@ -502,18 +585,17 @@ class planner {
       fill(out, __builtin_bit_cast(double, g.number(n, 2)));
     }
     for (int i = 0; i < g[n].arg_count; ++i) {
-      located from = value(fr, g.arg(n, i)).one, part = out;
-      i64 extent = fr.e[g.axis(n, pad ? 0 : i)];
-      part.extents[at] = extent;
-      part.offset += begin * out.strides[at];
-      part.strides[at] = step * out.strides[at];
+      const located from = value(fr, g.arg(n, i)).one;
+      const i64 extent = fr.e[g.axis(n, pad ? 0 : i)];
+      const located part = part_of(out, to, to, begin, step, extent);
       located ordered = from;  // the operand's axes in the result's order
       for (int k = 0; k < out.rank; ++k) {
         int have = from.find(k == at ? g.axis(n, pad ? 0 : i) : out.axes[k]);
         ordered.axes[k] = from.axes[have], ordered.extents[k] = from.extents[have];
         ordered.strides[k] = from.strides[have];
       }
-      if (part.elements() > 0) {
+      const bool made_there = !from.zero && from.buffer == part.buffer && from.offset == part.offset;
+      if (part.elements() > 0 && !made_there) {
         if (from.zero)
           fill(part, 0);
         else
