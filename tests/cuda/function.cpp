@@ -131,6 +131,46 @@ TEST_CASE("random draws are the host's, a key being a number") {
   for (u64 k = 1; k < 4; ++k) CHECK(same_values(f(to<cuda>(a), key(k)), g(a, key(k))));
 }
 
+TEST_CASE("random normals are the host's to rounding") {
+  auto f = compile<cuda>(normal<f32, 4>(seed, row) + x * 0, x, seed);
+  auto g = compile<host>(normal<f32, 4>(seed, row) + x * 0, x, seed);
+  const auto a = zeros<f32>(row == 1000, col == 3);
+  CHECK(distance(f(to<cuda>(a), key(5)), g(a, key(5))) < 1e-6);
+  auto f64_on_gpu = compile<cuda>(normal<f64, 4>(seed, row) + wide * 0, wide, seed);
+  auto f64_on_host = compile<host>(normal<f64, 4>(seed, row) + wide * 0, wide, seed);
+  const auto b = zeros<f64>(row == 1000, col == 3);
+  CHECK(distance(f64_on_gpu(to<cuda>(b), key(5)), f64_on_host(b, key(5))) < 1e-13);
+}
+
+TEST_CASE("sin and cos of numbers of every size") {
+  constexpr i64 count = 4000;
+  const auto check = [](auto zeros_of, const auto& leaf, double largest, double most) {
+    auto a = zeros_of;
+    using element = std::remove_cvref_t<decltype(a.data()[0])>;
+    for (i64 i = 0; i < a.size(); ++i) {
+      const double exponent = (static_cast<double>(i) / static_cast<double>(a.size()) - 0.1) * largest;
+      a.data()[i] = static_cast<element>((i % 2 ? -1.37 : 1.61) * std::pow(10, exponent));
+    }
+    const auto s = compile<cuda>(sin(leaf), leaf)(to<cuda>(a)).to_vector();
+    const auto c = compile<cuda>(cos(leaf), leaf)(to<cuda>(a)).to_vector();
+    double worst = 0;
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      const auto v = static_cast<long double>(a.data()[i]);
+      worst = std::max(worst, static_cast<double>(std::fabs(std::sin(v) - static_cast<long double>(s[i]))));
+      worst = std::max(worst, static_cast<double>(std::fabs(std::cos(v) - static_cast<long double>(c[i]))));
+    }
+    CHECK(worst < most);
+  };
+  check(zeros<f32>(row == count, col == 1), x, 42, 1.5e-7);
+  check(zeros<f64>(row == count, col == 1), wide, 330, 4e-16);
+  const double inf = std::numeric_limits<double>::infinity();
+  const auto none =
+      compile<cuda>(sin(wide), wide)(device_tensor<f64, row, col>{{inf, -inf}, {std::nan(""), -0.0}});
+  const auto values = none.to_vector();
+  for (std::size_t i = 0; i < 3; ++i) CHECK(std::isnan(values[i]));
+  CHECK((values[3] == 0 && std::signbit(values[3])));
+}
+
 TEST_CASE("an index out of range is said when its result is waited for") {
   auto f = compile<cuda>(gather(x, which, row), x, which);
   const auto a = normal<f32, cuda>(key(1), row == 5, col == 4);

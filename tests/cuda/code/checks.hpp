@@ -63,6 +63,15 @@ inline constexpr int most_copies = 8;
   return found;
 }
 
+// The same for any kernel, by its name.
+[[nodiscard]] inline std::vector<std::string> problems_of(const code_facts& code, const std::string& name) {
+  if (group_name::is(name)) return problems_of(code, group_name(name));
+  std::vector<std::string> found = problems_of(code, 12);
+  if (name.rfind("flame::kernel::finish<", 0) == 0 && code.divisions > 0)
+    found.push_back(std::to_string(code.divisions) + " divisions of integers");
+  return found;
+}
+
 struct checked_kernels {
   int count = 0, most_registers = 0;
   std::vector<std::string> problems;  // with the kernel's name
@@ -82,7 +91,7 @@ struct checked_kernels {
         cuda_kernels::compiler_report report;
         const auto made = cuda_kernels::compile_kernel(all[i], architecture, &report);
         code = read_code(made, report);
-        found = group_name::is(all[i]) ? problems_of(code, group_name(all[i])) : problems_of(code, 8);
+        found = problems_of(code, all[i]);
       } catch (const std::exception& e) {
         found = {e.what()};
       }
