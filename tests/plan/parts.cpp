@@ -36,6 +36,14 @@ inline constexpr struct u : input<f32, row, three, col> {
 } u;
 inline constexpr struct v : input<f32, row, twelve> {
 } v;
+inline constexpr struct wide : dim<> {
+} wide;
+inline constexpr struct up : input<f32, col, wide> {
+} up;
+inline constexpr struct down : input<f32, wide, col> {
+} down;
+inline constexpr struct across : input<f32, three, four> {
+} across;
 
 const auto a = normal(key(1), row == 5, three);
 const auto b = normal(key(2), row == 5, four);
@@ -84,6 +92,24 @@ TEST_CASE("what stands elsewhere, or is wanted elsewhere, is copied") {
       sines += std::sin(static_cast<double>(b(i, k))), cosines += std::cos(static_cast<double>(b(i, k)));
     CHECK(q(i) == doctest::Approx((sines + cosines) * sines).epsilon(1e-4));
   }
+}
+// Rows of parts lie between each other's: in bytes from first to last they overlap, and still none waits for
+// another.
+TEST_CASE("parts are made in the order in which least memory is alive") {
+  const auto h1 = matmul(u, up, col);
+  const auto h2 = matmul(h1, down, wide);
+  const auto h3 = matmul(h2, across, three);
+  const auto late = sum(cos(h3), col);
+  const auto early = sum(sin(h1), wide);
+  const auto t = normal(key(1), row == 64, three, col == 64);
+  const auto a1 = normal(key(2), col == 64, wide == 64);
+  const auto a2 = normal(key(3), wide == 64, col == 64);
+  const auto a3 = normal(key(4), three, four);
+  auto one = compile<host>(concatenate(early, three, late, four, seven), u, up, down, across);
+  auto other = compile<host>(concatenate(late, four, early, three, seven), u, up, down, across);
+  const i64 both = 64 * 64 * (3 + 4) * 4;  // h2 and h3
+  CHECK(one.plan(t, a1, a2, a3).arena_bytes <= both);
+  CHECK(other.plan(t, a1, a2, a3).arena_bytes <= both);
 }
 TEST_CASE("nothing is joined to nothing") {
   auto f = compile<host>(concatenate(sin(x), three, cos(y), four, seven), x, y);

@@ -48,10 +48,11 @@ class ordering {
   }
 
  private:
-  // Elements [low, high) of a buffer, in bytes, that a step reads or writes.
+  // Elements [low, high) of a buffer, in bytes, that a step reads or writes; where there is a period, in each
+  // such stretch from low on the first `width` of it.
   struct span {
     int step;
-    i64 low, high;
+    i64 low, high, period, width;
   };
   struct best_so_far {
     list<int> order;
@@ -60,10 +61,24 @@ class ordering {
 
   static span span_of(const located& t, int step) {
     const located::reach r = t.bytes();
-    return {step, r.low, r.high};
+    int widest = -1;
+    i64 width = 1;
+    for (int i = 0; i < t.rank; ++i)
+      if (t.extents[i] > 1 && (widest < 0 || t.strides[i] > t.strides[widest])) widest = i;
+    for (int i = 0; i < t.rank; ++i)
+      if (i != widest) width += (t.extents[i] - 1) * (t.strides[i] < 0 ? -t.strides[i] : t.strides[i]);
+    const i64 size = size_of(t.element), period = widest < 0 ? 0 : t.strides[widest];
+    return {step, r.low, r.high, width < period ? period * size : 0, width * size};
+  }
+  // Parts of one tensor that lie side by side, row by row, do not meet.
+  static bool apart(const span& a, const span& b) {
+    if (a.low >= b.high || b.low >= a.high) return true;
+    if (a.period == 0 || a.period != b.period) return false;
+    const i64 from_a = (b.low % a.period - a.low % a.period + a.period) % a.period;
+    return from_a >= a.width && from_a + b.width <= a.period;
   }
   void depend(const span& a, const span& b) {
-    if (a.step == b.step || a.low >= b.high || b.low >= a.high) return;
+    if (a.step == b.step || apart(a, b)) return;
     if (!after_[a.step].empty() && after_[a.step].back() == b.step) return;
     after_[a.step].push(b.step);
     before_[b.step].push(a.step);
