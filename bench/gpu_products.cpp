@@ -1,5 +1,6 @@
 // All ways of the products of the diffusion step on a GPU: microseconds of cuBLASLt's algorithms and of
-// FLAME's own kernels, beside what sums need at 67 TFLOP/s. Arguments: words that a line's name must hold.
+// FLAME's own kernels, beside what f32 sums need at 67 TFLOP/s. Arguments: bf16, and words that a line's name
+// must hold.
 #include <flame/run/cuda/steps.hpp>
 
 #include <cstdio>
@@ -32,8 +33,9 @@ const product products[] = {
     {"mlp 784 -> 256", 1, 128, 256, 784, {0, 784, 1}, {0, 1, 784}, {0, 256, 1}},
 };
 
-library::contraction contraction_of(const product& p) {
+library::contraction contraction_of(const product& p, dtype element) {
   library::contraction c;
+  c.element = element;
   int i = 0;
   auto add = [&](i64 extent, i64 a, i64 b, i64 out) {
     c.extents[i] = extent, c.a_strides[i] = a, c.b_strides[i] = b, c.out_strides[i++] = out;
@@ -51,15 +53,21 @@ int main(int count, char** arguments) {
   cuda_code::context& c = cuda_code::context::current();
   cuda_kernels::blas by(c.kernels());
   cuda_code::trial on(c);
+  dtype element = dtype::f32;
+  for (int i = 1; i < count; ++i)
+    if (std::strcmp(arguments[i], "bf16") == 0) element = dtype::bf16;
   for (const product& p : products) {
     bool asked = true;
-    for (int i = 1; i < count; ++i) asked = asked && std::strstr(p.name, arguments[i]);
+    for (int i = 1; i < count; ++i)
+      asked = asked && (std::strcmp(arguments[i], "bf16") == 0 || std::strstr(p.name, arguments[i]));
     if (!asked) continue;
-    const library::contraction what = contraction_of(p);
+    const library::contraction what = contraction_of(p, element);
     cuda_kernels::contraction_options options;
     options.most_candidates = 16;
     options.architecture = c.kernels().architecture(), options.multiprocessors = c.multiprocessors();
-    if (p.m % 4 || p.n % 4) options.alignment = {p.in_a == 2401 ? 4 : 16, 16, p.in_out == 2401 ? 4 : 16};
+    if (p.m % 4 || p.n % 4)
+      options.alignment = {p.in_a == 2401 ? size_of(element) : 16, 16,
+                           p.in_out == 2401 ? size_of(element) : 16};
     const cuda_kernels::prepared_contraction first = by.prepare(what, options);
     c.kernels().prepare(first.names_of_all());
     std::printf("%s: %lld products of %lldx%lldx%lld, %.2f us of sums\n", p.name, p.batch * p.heads, p.m, p.n,

@@ -359,7 +359,8 @@ operands random_contraction(dice& pick, const std::vector<i64> extents[4]) {
 
 // What multiplies on a machine: the CPU's loops.
 template <class E>
-void multiply(const matrix_product& p, const void* first, const void* second, void* result) {
+void multiply(const matrix_product& p, const void* first, const void* second, void* result, double scale,
+              const E* bias) {
   using sum = typename kernel::number<dtype_index<E>>::sum;
   for (const auto& [pointer, bytes] : {std::pair{first, p.first_alignment},
                                        {second, p.second_alignment},
@@ -372,7 +373,7 @@ void multiply(const matrix_product& p, const void* first, const void* second, vo
     for (i64 i = 0; i < p.m; ++i)
       for (i64 j = 0; j < p.n; ++j) {
         E& to = static_cast<E*>(result)[batch * p.result_batch + i + j * p.result_ld];
-        sum s = p.accumulate ? static_cast<sum>(wide(to)) : 0;
+        sum s = 0;
         for (i64 k = 0; k < p.k; ++k)
           s += static_cast<sum>(wide(static_cast<const E*>(
                    first)[batch * p.first_batch +
@@ -380,6 +381,9 @@ void multiply(const matrix_product& p, const void* first, const void* second, vo
                static_cast<sum>(wide(static_cast<const E*>(
                    second)[batch * p.second_batch +
                            (p.second_transposed ? j + k * p.second_ld : k + j * p.second_ld)]));
+        s *= static_cast<sum>(scale);
+        if (bias) s += static_cast<sum>(wide(bias[i]));
+        if (p.accumulate) s += static_cast<sum>(wide(to));
         to = element_of<E>(static_cast<double>(s));
       }
 }
@@ -394,44 +398,69 @@ template <class E> void check_contraction(machine& on, blas* by, operands o, uns
   const std::vector<double> wide_a = wide(a), wide_b = wide(b);
   library::contraction x = o.x;
   x.a = a.data(), x.b = b.data(), x.out = host.data();
+  // Some with a scale, and a bias along the axis of out whose elements are neighbours.
+  std::vector<E> bias;
+  if (!accumulate && seed % 3 == 0) o.x.scale = 0.75;
+  for (int i = 0; !accumulate && seed % 2 == 0 && i < x.batch_rank + x.m_rank + x.n_rank; ++i)
+    if (!o.x.biased && x.out_strides[i] == 1 && x.extents[i] > 1) {
+      o.x.biased = true, o.x.bias_strides[i] = 1;
+      bias = reals<E>(x.extents[i], random);
+    }
+  x = o.x, x.a = a.data(), x.b = b.data(), x.out = host.data();
+  const std::vector<double> wide_bias = wide(bias);
   host_kernels::contract(x);
+  host_kernels::scale_and_add(x, x.biased ? bias.data() : nullptr);
   x.element = dtype::f64, x.a = wide_a.data(), x.b = wide_b.data(), x.out = exact.data();
   host_kernels::contract(x);
+  host_kernels::scale_and_add(x, x.biased ? wide_bias.data() : nullptr);
 
   i64 products = 1;
   for (int i = 0; i < x.batch_rank + x.m_rank + x.n_rank + x.k_rank; ++i) products *= x.extents[i];
   const i64 offset = seed % 4 == 3 ? 1 : 0;  // some operands lie at their elements' alignment alone
-  const memory<E> at_a(on, a, offset), at_b(on, b);
+  const memory<E> at_a(on, a, offset), at_b(on, b), at_bias(on, bias);
   memory<E> at_out(on, before, 2 * offset);
   const i64 size = static_cast<i64>(sizeof(E));
   const operand_alignment alignment = {alignment_at(offset * size), 16, alignment_at(2 * offset * size)};
   std::vector<E> found;
   if (by) {
     contraction_options options;
-    options.alignment = alignment;
-    const prepared_contraction prepared = by->prepare(o.x, options);
-    INFO(prepared.engine(), ", accumulate ", accumulate);
-    const workspace scratch(on, prepared.workspace());
-    auto run = [&] {
-      at_out.write(before);
-      by->run(prepared, at_a.get(), at_b.get(), at_out.get(), nullptr, scratch.memory);
-      return at_out.read();
-    };
-    found = run();
-    CHECK(same_bits(found, run()));
-    compare(found, host, exact, products);
+    options.alignment = alignment, options.most_candidates = 3;
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "test", "attribute");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "test", "attribute");
+    options.architecture = 10 * major + minor, options.multiprocessors = 8 << seed % 5;
+    const int ways = by->prepare(o.x, options).candidates();
+    for (int way : {0, ways > 1 ? 1 + static_cast<int>(seed % static_cast<unsigned>(ways - 1)) : 0}) {
+      options.candidate = way;
+      const prepared_contraction prepared = by->prepare(o.x, options);
+      INFO(prepared.engine(), ", accumulate ", accumulate, ", bias ", o.x.biased, ", scale ", o.x.scale);
+      const workspace scratch(on, prepared.workspace());
+      auto run = [&] {
+        at_out.write(before);
+        by->run(prepared, at_a.get(), at_b.get(), at_out.get(), nullptr, scratch.memory, at_bias.get());
+        return at_out.read();
+      };
+      found = run();
+      CHECK(same_bits(found, run()));
+      compare(found, host, exact, products);
+    }
   } else {
     const contraction_plan plan(o.x, alignment);
     const matrix_product& p = plan.product();
     INFO(std::string(name_of(dtype_of<E>)), " ", p.m, "x", p.n, "x", p.k, " batch ", p.batch, " calls ",
          plan.calls(), " copies ", plan.copies_a(), plan.copies_b(), plan.copies_out());
     const workspace scratch(on, plan.workspace());
-    plan.run(on.start(), at_a.get(), at_b.get(), at_out.get(), scratch.memory, nullptr, &multiply<E>);
+    plan.run(
+        on.start(), at_a.get(), at_b.get(), at_out.get(), scratch.memory, nullptr,
+        [&](const matrix_product& one, const void* first, const void* second, void* result) {
+          multiply<E>(one, first, second, result, plan.scale(), plan.adds_bias() ? at_bias.get() : nullptr);
+        },
+        false, at_bias.get());
     found = at_out.read();
     compare(found, host, exact, products);
   }
   at_out.write(before);
-  contraction_plan(o.x).run_direct(on.start(), at_a.get(), at_b.get(), at_out.get(), nullptr);
+  contraction_plan(o.x).run_direct(on.start(), at_a.get(), at_b.get(), at_out.get(), nullptr, at_bias.get());
   compare(at_out.read(), host, exact, products);
 }
 

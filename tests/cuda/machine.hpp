@@ -119,7 +119,7 @@ inline std::string compile(const std::vector<std::string>& names, const std::str
   nvrtcProgram program{};
   check(nvrtcCreateProgram(&program,
                            "#include <flame/run/cuda/kernel/library.hpp>\n"
-                           "#include <flame/run/cuda/kernel/product.hpp>\n",
+                           "#include <flame/run/cuda/kernel/product16.hpp>\n",
                            "library.cu", 0,
                            nullptr, nullptr),
         "compile", "nvrtcCreateProgram");

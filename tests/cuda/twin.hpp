@@ -158,7 +158,7 @@ const backend_functions& functions() {
       [](program p, const std::vector<int>& numbers) -> std::unique_ptr<flame::executable> {
         return std::make_unique<program_on_twin>(static_cast<program&&>(p), numbers);
       },
-      [] { return current_device(); }};
+      [] { return current_device(); }, true};
   return all;
 }
 

@@ -189,8 +189,8 @@ struct inputs {
     }
   }
   [[nodiscard]] values meaning(const graph& g) const { return evaluate(g, at, rounding::none, known); }
-  [[nodiscard]] values on_host(const graph& g, layout how = layout::plain) const {
-    return run_on_host(compile_graph(g, operands()), at, how);
+  [[nodiscard]] values on_host(const graph& g, layout how = layout::plain, bool folds = false) const {
+    return run_on_host(compile_graph(g, operands(), folds), at, how);
   }
 };
 
@@ -270,6 +270,7 @@ bool check_graph(u64 seed) {
   check_equal("the host", in.on_host(g, roll(4) ? layout::plain : layout::strided), meant);
   check_equal("simplified", in.meaning(simple), meant);
   check_equal("simplified, the host", in.on_host(simple, roll(4) ? layout::plain : layout::strided), meant);
+  check_equal("folded, the host", in.on_host(simple, roll(4) ? layout::plain : layout::strided, true), meant);
 
   const graph loss = loss_of(g), plain = gradients_of(loss), derived = simplify(plain);
   const values gradients = in.meaning(plain);
@@ -277,6 +278,7 @@ bool check_graph(u64 seed) {
   check_equal("gradients, the host", in.on_host(plain), gradients);
   check_equal("gradients, simplified", in.meaning(derived), gradients);
   check_equal("gradients, simplified, the host", in.on_host(derived), gradients);
+  check_equal("gradients, folded, the host", in.on_host(derived, layout::plain, true), gradients);
   if (grown.smooth) check_slope(loss, gradients, in, roll);
   return true;
 }

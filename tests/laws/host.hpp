@@ -7,7 +7,8 @@ namespace flame::laws {
 
 // A graph as a function of its leaves, planned once for each set of extents.
 struct compiled;
-compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands = {});
+// folds: scales and biases are parts of products, as on cuda.
+compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands = {}, bool folds = false);
 
 // How an input lies in memory.
 enum class layout : u8 {

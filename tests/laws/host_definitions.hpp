@@ -20,7 +20,7 @@ struct compiled {
   function_info info;
   std::unique_ptr<program_cache> cache;
 
-  explicit compiled(const graph& g, const list<const leaf_info*>& operands) : code(encode(g, operands)) {
+  compiled(const graph& g, const list<const leaf_info*>& operands, bool folds) : code(encode(g, operands)) {
     info.id = code.id;
     info.name = "law";
     info.words = code.words.items, info.word_count = code.words.size();
@@ -28,14 +28,22 @@ struct compiled {
     info.leaves = code.leaves.items, info.leaf_count = code.leaves.size();
     info.functions = code.functions.items, info.function_count = code.functions.size();
     info.outputs = code.outputs.items, info.output_count = code.outputs.size();
-    cache = std::make_unique<program_cache>(info);
+#if defined(FLAME_TEST_CUDA)
+    folds = true;  // as the backend's programs do
+#endif
+    static const backend_functions folding = [] {
+      backend_functions f = functions_of<host>();
+      f.folds_into_products = true;
+      return f;
+    }();
+    cache = std::make_unique<program_cache>(info, folds ? folding : functions_of<host>());
   }
   compiled(const compiled&) = delete;
   compiled& operator=(const compiled&) = delete;
 };
-compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands) {
+compiled& compile_graph(const graph& g, const list<const leaf_info*>& operands, bool folds) {
   static std::deque<compiled> all;
-  return all.emplace_back(g, operands);
+  return all.emplace_back(g, operands, folds);
 }
 
 inline void write_element(std::byte* to, dtype d, double x) {

@@ -264,8 +264,13 @@ class reporter {
     }
     r.formula = s.function && s.node >= 0 ? printing::head(graph_for(*s.function), s.node) : r.kind;
     r.formula += "(";
-    for (int i = 0; i + 1 < s.tensors.size(); ++i) r.formula += (i ? ", " : "") + name(s.tensors[i]);
+    const bool biased = s.library == op::contract && s.tensors.size() == 4;
+    for (int i = 0; i + (biased ? 2 : 1) < s.tensors.size(); ++i)
+      r.formula += (i ? ", " : "") + name(s.tensors[i]);
     r.formula += ")";
+    if (s.library == op::contract && !s.data.empty())
+      r.formula += " * " + printing::number(__builtin_bit_cast(double, s.data[0]), out.element);
+    if (biased) r.formula += " + " + name(s.tensors[2]);
   }
   static std::string shape(const located& t) {
     std::string s;

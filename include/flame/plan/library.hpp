@@ -5,9 +5,9 @@
 
 namespace flame::library {
 
-// out[batch, m, n] = sum over k of a[batch, m, k] b[batch, k, n], where batch, m, n and k are any number of
-// axes each: first all of batch, then m, n and k. f32, f64, and bf16 and f16, whose sums are f32 until they
-// are stored.
+// out[batch, m, n] = scale * sum over k of a[batch, m, k] b[batch, k, n] + bias, where batch, m, n and k are
+// any number of axes each: first all of batch, then m, n and k. f32, f64, and bf16 and f16, whose sums are
+// f32 until they are stored.
 struct contraction {
   static constexpr int room = 16;
   dtype element = dtype::f32;
@@ -15,15 +15,21 @@ struct contraction {
   const void* b = nullptr;
   void* out = nullptr;
   bool accumulate = false;  // out += the sum
+  double scale = 1;
+  bool biased = false;  // a vector along the axis of out that bias_strides is 1 for, elsewhere 0
   int batch_rank = 0, m_rank = 0, n_rank = 0, k_rank = 0;
   i64 extents[room] = {};
   // In elements. 0 repeats; the stride of an axis that an operand lacks is not read (a: n; b: m; out: k).
-  i64 a_strides[room] = {}, b_strides[room] = {}, out_strides[room] = {};
+  i64 a_strides[room] = {}, b_strides[room] = {}, out_strides[room] = {}, bias_strides[room] = {};
 };
 
+// A step's tensors are a, b, where it has one a bias, and the result; its data, where it has any, the bits of
+// the scale (plan/epilogue.hpp).
 [[nodiscard]] inline contraction contraction_of(const program_step& s) {
-  const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors[2];
+  const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors.back();
   contraction c;
+  c.biased = s.tensors.size() == 4;
+  if (!s.data.empty()) c.scale = __builtin_bit_cast(double, s.data[0]);
   c.element = out.element;
   int rank = 0;
   auto add = [&](const axis_info* axis, i64 extent) {
@@ -32,6 +38,7 @@ struct contraction {
     c.a_strides[rank] = i < 0 ? 0 : a.strides[i];
     c.b_strides[rank] = j < 0 ? 0 : b.strides[j];
     c.out_strides[rank] = k < 0 ? 0 : out.strides[k];
+    c.bias_strides[rank] = c.biased && s.tensors[2].find(axis) >= 0 ? 1 : 0;
     ++rank;
   };
   for (int i = 0; i < out.rank; ++i)

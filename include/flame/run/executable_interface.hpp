@@ -29,6 +29,8 @@ struct backend_functions {
   std::unique_ptr<executable> (*prepare)(program p, const std::vector<int>& numbers);
   // Where programs that this thread makes now are to run; they run nowhere else.
   int (*device)();
+  // Whether its contractions scale their result and add a bias to it (plan/epilogue.hpp).
+  bool folds_into_products = false;
 };
 
 namespace host_code {

@@ -1,5 +1,6 @@
 // How a function's program is found, or planned and prepared.
 #pragma once
+#include <flame/plan/epilogue.hpp>
 #include <flame/plan/plan.hpp>
 #include <flame/run/executable.hpp>
 #include <flame/run/program_cache_interface.hpp>
@@ -171,6 +172,7 @@ FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bou
   pl.call(*function_, in, out, nullptr);
   kept.resize(p.buffers.size(), 0);
   drop_dead(p, kept);
+  if (backend_->folds_into_products) fold_into_products(p);
   order_for_memory(p);
   place_buffers(p);
   made->run = backend_->prepare(static_cast<program&&>(p), numbers);

@@ -1,6 +1,7 @@
 // How a training step becomes one program, and runs.
 #pragma once
 #include <flame/optim/update.hpp>
+#include <flame/plan/epilogue.hpp>
 #include <flame/plan/plan.hpp>
 #include <flame/plan/precision.hpp>
 #include <flame/run/argument.hpp>
@@ -334,6 +335,7 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
     given[copies] = given[gradients] = 1;
     store_in(p, half(), given);
   }
+  if (functions_of<Backend>().folds_into_products) fold_into_products(p);
   order_for_memory(p);
   place_buffers(p);
   return std::make_unique<entry>(

@@ -35,10 +35,7 @@ class prepared_contraction {
   [[nodiscard]] const std::string& engine() const { return engine_; }
   [[nodiscard]] int candidates() const { return candidates_; }
   // Whether what it starts first is a kernel of FLAME's own.
-  [[nodiscard]] bool own() const {
-    return direct_ || tiled_ || plan_.does() != contraction_plan::work::products || plan_.copies_a() ||
-           plan_.copies_b() || (plan_.copies_out() && plan_.product().accumulate);
-  }
+  [[nodiscard]] bool own() const { return direct_ || tiled_ || plan_.copies_first(); }
   // Kernels of FLAME's own that one way or another would start.
   [[nodiscard]] const std::vector<std::string>& names_of_all() const { return names_of_all_; }
   // All that the choice of an algorithm depends on.
@@ -50,7 +47,8 @@ class prepared_contraction {
       text.append(" ").append(std::to_string(n));
     return text.append(p.first_transposed ? " T" : " N")
         .append(p.second_transposed ? "T" : "N")
-        .append(p.accumulate ? " +=" : " =");
+        .append(p.accumulate ? " +=" : " =")
+        .append(plan_.adds_bias() ? " bias" : "");
   }
   [[nodiscard]] const contraction_plan& plan() const { return plan_; }
 
@@ -102,10 +100,15 @@ class blas {
   [[nodiscard]] prepared_contraction prepare(const library::contraction& x,
                                              const contraction_options& options = {}) {
     prepared_contraction to;
-    to.plan_ = contraction_plan(x, options.alignment);
+    // cuBLASLt adds no bias in f64.
+    to.plan_ = contraction_plan(x, options.alignment, x.element != dtype::f64);
     to.alignment_ = options.alignment;
     if (to.plan_.does() == contraction_plan::work::products) {
-      choose(to, options);
+      choose(to, x, options);
+      if (to.candidates_ == 0 && to.plan_.adds_bias()) {
+        to.plan_ = contraction_plan(x, options.alignment, false), to.direct_ = false;
+        choose(to, x, options);
+      }
       to.names_ = to.plan_.names();
       if (to.direct_) to.names_ = {to.plan_.direct_name()};
       if (to.tiled_) to.names_.push_back(to.tiled_->name());
@@ -121,8 +124,8 @@ class blas {
   // graph. workspace: prepared.workspace() bytes on this device, aligned to 256; null: blas's own. Throws
   // flame::error if an operand is less aligned than was said, or blas's own workspace is too small.
   void run(const prepared_contraction& x, const void* a, const void* b, void* out, cudaStream_t stream,
-           void* workspace = nullptr) const {
-    if (x.direct_) return x.plan_.run_direct(*start_, a, b, out, stream);
+           void* workspace = nullptr, const void* bias = nullptr) const {
+    if (x.direct_) return x.plan_.run_direct(*start_, a, b, out, stream, bias);
     if (x.plan_.does() == contraction_plan::work::products) {
       require_aligned("a", a, x.alignment_.a), require_aligned("b", b, x.alignment_.b);
       require_aligned("out", out, x.alignment_.out);
@@ -139,30 +142,34 @@ class blas {
       return x.plan_.run(
           *start_, a, b, out, workspace, stream,
           [&](const matrix_product&, const void* first, const void* second, void* result) {
-            x.tiled_->run(*start_, first, second, result, stream);
+            x.tiled_->run(*start_, first, second, x.plan_.adds_bias() ? bias : nullptr, result, stream);
           },
-          true);
+          true, bias);
     void* algorithm = x.algorithm_workspace_ ? further(workspace, padded(x.plan_.workspace())) : nullptr;
-    const double one = 1, zero = 0;
-    const float one_f = 1, zero_f = 0;
+    const double scale = x.plan_.scale(), one = 1, zero = 0;
+    const float scale_f = static_cast<float>(scale), one_f = 1, zero_f = 0;
     const bool wide = x.plan_.product().element == dtype::f64;
-    const void* alpha = wide ? static_cast<const void*>(&one) : &one_f;
+    const void* alpha = wide ? static_cast<const void*>(&scale) : &scale_f;
+    const void* whole = wide ? static_cast<const void*>(&one) : &one_f;
     const void* none = wide ? static_cast<const void*>(&zero) : &zero_f;
-    x.plan_.run(*start_, a, b, out, workspace, stream,
-                [&](const matrix_product& p, const void* first, const void* second, void* result) {
-                  check(cublasLtMatmul(handle_, product_of(x), alpha, first, layout(x.first_), second,
-                                       layout(x.second_), p.accumulate ? alpha : none, result,
-                                       layout(x.result_), result, layout(x.result_), &x.algorithm_, algorithm,
-                                       static_cast<std::size_t>(x.algorithm_workspace_), stream),
-                        "contract", "cublasLtMatmul");
-                });
+    cublasLtMatmulDescOpaque_t product = x.product_;
+    if (x.plan_.adds_bias())
+      check(cublasLtMatmulDescSetAttribute(&product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
+            "contract", "cublasLtMatmulDescSetAttribute(BIAS_POINTER)");
+    x.plan_.run(
+        *start_, a, b, out, workspace, stream,
+        [&](const matrix_product& p, const void* first, const void* second, void* result) {
+          check(cublasLtMatmul(handle_, &product, alpha, first, layout(x.first_), second, layout(x.second_),
+                               p.accumulate ? whole : none, result, layout(x.result_), result,
+                               layout(x.result_), &x.algorithm_, algorithm,
+                               static_cast<std::size_t>(x.algorithm_workspace_), stream),
+                "contract", "cublasLtMatmul");
+        },
+        false, bias);
   }
 
  private:
   // The descriptors' handles point to their opaque structs; no call writes there after prepare.
-  static cublasLtMatmulDesc_t product_of(const prepared_contraction& x) {
-    return const_cast<cublasLtMatmulDesc_t>(&x.product_);
-  }
   static cublasLtMatrixLayout_t layout(const cublasLtMatrixLayoutOpaque_t& x) {
     return const_cast<cublasLtMatrixLayout_t>(&x);
   }
@@ -206,7 +213,7 @@ class blas {
           "cublasLtMatmulPreferenceSetAttribute");
   }
 
-  void choose(prepared_contraction& to, const contraction_options& options) {
+  void choose(prepared_contraction& to, const library::contraction& x, const contraction_options& options) {
     const matrix_product& p = to.plan_.product();
     if (p.batch > 0x7fffffff) {
       to.direct_ = true;
@@ -224,6 +231,15 @@ class blas {
     };
     transpose(CUBLASLT_MATMUL_DESC_TRANSA, p.first_transposed),
         transpose(CUBLASLT_MATMUL_DESC_TRANSB, p.second_transposed);
+    if (to.plan_.adds_bias()) {
+      const cublasLtEpilogue_t adds = CUBLASLT_EPILOGUE_BIAS;
+      const void* somewhere = &to;  // which algorithms there are depends on whether there is a bias
+      check(cublasLtMatmulDescSetAttribute(&to.product_, CUBLASLT_MATMUL_DESC_EPILOGUE, &adds, sizeof adds),
+            "contract", "cublasLtMatmulDescSetAttribute(EPILOGUE)");
+      check(cublasLtMatmulDescSetAttribute(&to.product_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &somewhere,
+                                           sizeof somewhere),
+            "contract", "cublasLtMatmulDescSetAttribute(BIAS_POINTER)");
+    }
     const bool a = p.first_transposed, b = p.second_transposed;
     set_layout(to.first_, type, a ? p.k : p.m, a ? p.m : p.k, p.first_ld, p.batch, p.first_batch);
     set_layout(to.second_, type, b ? p.n : p.k, b ? p.k : p.n, p.second_ld, p.batch, p.second_batch);
@@ -259,12 +275,14 @@ class blas {
       algorithms = 0;
     to.candidates_ = algorithms;
     if (options.architecture > 0 && wanted > 1) {
+      const contraction_plan at_once(x, options.alignment, true, true);
       std::vector<tiled_product> own =
-          tiled_product::ways(to.plan_, options.architecture, options.multiprocessors, most_tiled);
+          tiled_product::ways(at_once, options.architecture, options.multiprocessors, most_tiled);
       to.candidates_ += static_cast<int>(own.size());
       for (const tiled_product& one : own) to.names_of_all_.push_back(one.name());
       if (options.candidate >= algorithms && options.candidate < to.candidates_) {
         to.tiled_ = std::move(own[static_cast<std::size_t>(options.candidate - algorithms)]);
+        to.plan_ = at_once;
         return;
       }
     }

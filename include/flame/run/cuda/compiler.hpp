@@ -125,10 +125,10 @@ struct compiler_report {
   auto is = [&](const char* family) {
     return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
   };
-  const char* source = is("group")     ? "#include <flame/run/cuda/kernel/group.hpp>\n"
-                       : is("finish")  ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
-                       : is("product") ? "#include <flame/run/cuda/kernel/product.hpp>\n"
-                                       : "#include <flame/run/cuda/kernel/library.hpp>\n";
+  const char* source = is("group")                        ? "#include <flame/run/cuda/kernel/group.hpp>\n"
+                       : is("finish")                     ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
+                       : is("product") || is("product16") ? "#include <flame/run/cuda/kernel/product16.hpp>\n"
+                                                          : "#include <flame/run/cuda/kernel/library.hpp>\n";
   return compile_text(source, name, architecture, report);
 }
 

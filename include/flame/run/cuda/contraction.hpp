@@ -42,9 +42,16 @@ class contraction_plan {
 
   // alignment: bytes to which a, b and out will be aligned. Throws flame::error for other element types and
   // more than 16 axes.
-  explicit contraction_plan(const library::contraction& x, const operand_alignment& alignment = {})
-      : element_(x.element), accumulate_(x.accumulate) {
+  // takes_bias: the products add a bias along m by themselves, where they can. at_once: all of them are one
+  // call, so that copies spare nothing.
+  explicit contraction_plan(const library::contraction& x, const operand_alignment& alignment = {},
+                            bool takes_bias = true, bool at_once = false)
+      : element_(x.element), accumulate_(x.accumulate), at_once_(at_once), scale_(x.scale) {
     require_floating("contract", x.element);
+    if (x.biased) {
+      plan_biased(x, alignment, takes_bias, at_once);
+      return;
+    }
     if (x.batch_rank + x.m_rank + x.n_rank + x.k_rank > library::contraction::room)
       throw error("contract: more than 16 axes, expected at most 8 of each operand");
     lists given = lists_of(x);
@@ -80,12 +87,20 @@ class contraction_plan {
   [[nodiscard]] bool copies_a() const { return (copied_ & 1) != 0; }
   [[nodiscard]] bool copies_b() const { return (copied_ & 2) != 0; }
   [[nodiscard]] bool copies_out() const { return (copied_ & 4) != 0; }
+  [[nodiscard]] double scale() const { return scale_; }
+  // The products add the bias; else it is copied to where the result will be, and they add to it.
+  [[nodiscard]] bool adds_bias() const { return adds_bias_; }
+  // Whether a kernel of FLAME's own runs before the first product.
+  [[nodiscard]] bool copies_first() const {
+    return does_ != work::products || fill_.count() > 0 || copies_a() || copies_b() ||
+           (copies_out() && accumulate_);
+  }
   // Bytes for the copies.
   [[nodiscard]] i64 workspace() const { return copy_offsets_[3]; }
   // Kernels that run, or run_direct, may start.
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> all = zeros_.names();
-    for (const prepared_copy* copy : {&pack_[0], &pack_[1], &pack_[2], &back_})
+    for (const prepared_copy* copy : {&fill_, &pack_[0], &pack_[1], &pack_[2], &back_})
       all.insert(all.end(), copy->names().begin(), copy->names().end());
     return all;
   }
@@ -107,7 +122,8 @@ class contraction_plan {
   // multiply(product, first, second, result) for each call, or once for all of them, between the copies.
   template <class Multiply>
   void run(launcher& start, const void* a, const void* b, void* out, void* workspace, cudaStream_t stream,
-           Multiply&& multiply, bool at_once = false) const {
+           Multiply&& multiply, bool at_once = false, const void* bias = nullptr) const {
+    if (fill_.count() > 0) fill_.run(start, bias, out, stream);
     if (does_ == work::nothing) return;
     if (does_ == work::zeros) return zeros_.run(start, nullptr, out, stream);
     void* to = out;
@@ -138,13 +154,42 @@ class contraction_plan {
   }
 
   // The same by a kernel of FLAME's own, one thread an element: any strides, no copies, at no great speed.
-  void run_direct(launcher& start, const void* a, const void* b, void* out, cudaStream_t stream) const {
+  void run_direct(launcher& start, const void* a, const void* b, void* out, cudaStream_t stream,
+                  const void* bias = nullptr) const {
+    if (fill_.count() > 0) fill_.run(start, bias, out, stream);
     if (does_ == work::nothing) return;
     if (does_ == work::zeros) return zeros_.run(start, nullptr, out, stream);
-    launch_each(start, names_direct_, direct_.count, stream, direct_, a, b, out);
+    launch_each(start, names_direct_, direct_.count, stream, direct_, a, b, adds_bias_ ? bias : nullptr, out);
   }
 
  private:
+  void plan_biased(const library::contraction& x, const operand_alignment& alignment, bool takes_bias,
+                   bool at_once) {
+    library::contraction y = x;
+    y.biased = false;
+    i64 extent = 1;
+    axis_list<2> all;
+    for (int i = 0; i < x.batch_rank + x.m_rank + x.n_rank; ++i) {
+      if (x.bias_strides[i]) extent = x.extents[i];
+      all.push(x.extents[i], x.bias_strides[i], x.out_strides[i]);
+    }
+    if (takes_bias) {
+      *this = contraction_plan(y, alignment, true, at_once);
+      // The rows of the result lie side by side: of so many, they are the last axis.
+      adds_bias_ = does_ == work::products && !copies_out() && extent > 1 && product_.m == extent;
+      int found = 0;
+      for (int i = 0; i < direct_.rank; ++i) {
+        const bool last = direct_.extents[i] == extent && direct_.out[i] == 1;
+        direct_.bias[i] = last, found += last;
+      }
+      adds_bias_ = adds_bias_ && found == 1;
+      if (adds_bias_) return;
+    }
+    y.accumulate = true;
+    *this = contraction_plan(y, alignment, true, at_once);
+    fill_ = prepared_copy(all, x.element);
+  }
+
   // Strides of batch, m and n: in out, a, b; of k: in a, b.
   struct lists {
     axis_list<3> batch, m, n;
@@ -260,7 +305,7 @@ class contraction_plan {
                  batches = static_cast<double>(given.batch.size()),
                  rows = static_cast<double>(given.m.size()), columns = static_cast<double>(given.n.size());
     const double depth = static_cast<double>(depth_);
-    microseconds_ = best * call;
+    microseconds_ = (at_once_ ? 1 : best) * call;
     auto copy = [&](double elements) { microseconds_ += call + 2 * elements * size / bytes_each; };
     if (copied & 1) copy(batches * rows * depth);
     if (copied & 2) copy(batches * columns * depth);
@@ -317,7 +362,7 @@ class contraction_plan {
     given.k.join();
     to.summed = for_kernel(given.k);
     to.count = given.batch.size() * given.m.size() * given.n.size(), to.depth = depth_;
-    to.accumulate = accumulate_;
+    to.accumulate = accumulate_, to.scale = scale_;
     axis_list<3> all;
     for (const auto* list : {&given.batch, &given.m, &given.n})
       for (int i = 0; i < list->rank; ++i) all.items[all.rank++] = list->items[i];
@@ -331,14 +376,15 @@ class contraction_plan {
   }
 
   dtype element_ = dtype::f32;
-  bool accumulate_ = false, swapped_ = false;
+  bool accumulate_ = false, swapped_ = false, adds_bias_ = false, at_once_ = false;
+  double scale_ = 1;
   work does_ = work::nothing;
   int copied_ = 0;  // bits: a, b, out
   i64 depth_ = 1;
   double microseconds_ = 0;
   matrix_product product_;
   axis_list<3> repeats_;  // in out, a, b
-  prepared_copy pack_[3], back_, zeros_;
+  prepared_copy fill_, pack_[3], back_, zeros_;
   i64 copy_offsets_[4] = {};
   kernel::direct_contraction direct_{};
   std::string names_direct_;

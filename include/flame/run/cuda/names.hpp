@@ -91,8 +91,8 @@ namespace flame::cuda_kernels {
   for (const program_step& s : p.steps) {
     if (s.code || s.library != op::contract) continue;
     const std::vector<i64> alignments = operand_alignments(p, s);
-    const contraction_plan plan(library::contraction_of(s),
-                                {alignments[0], alignments[1], alignments.back()});
+    const contraction_plan plan(library::contraction_of(s), {alignments[0], alignments[1], alignments.back()},
+                                true, true);
     for (const tiled_product& way :
          tiled_product::ways(plan, architecture, gpu.multiprocessors, blas::most_tiled))
       all.push_back(way.name());

@@ -156,7 +156,8 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
   switch (s.library) {
     case op::contract: {
       cuda_kernels::contraction_options options = product_options;
-      options.alignment = {alignment(0), alignment(1), alignment(2)};
+      const std::size_t result = s.tensors.size() - 1;
+      options.alignment = {alignment(0), alignment(1), alignment(result)};
       const library::contraction what = library::contraction_of(s);
       const cuda_kernels::prepared_contraction first = libs.blas().prepare(what, options);
       choose_way(

@@ -30,5 +30,39 @@ inline void contract(const contraction& x) {
   multiply_each(one, batch);
 }
 
+// out = scale * out + bias, one element after the other: a contraction's own are for backends whose products
+// do it at once, and the host's programs have none (backend_functions::folds_into_products).
+inline void scale_and_add(const contraction& x, const void* bias) {
+  const int rank = x.batch_rank + x.m_rank + x.n_rank;
+  i64 count = 1;
+  for (int i = 0; i < rank; ++i) count *= x.extents[i];
+  auto each = [&]<class E>(E) {
+    auto wide = [](E e) {
+      if constexpr (std::is_same_v<E, double>)
+        return e;
+      else
+        return static_cast<float>(e);
+    };
+    using sum = decltype(wide(E{}));
+    for (i64 n = 0; n < count; ++n) {
+      i64 rest = n, at = 0, at_bias = 0;
+      for (int i = rank - 1; i >= 0; --i) {
+        at += rest % x.extents[i] * x.out_strides[i], at_bias += rest % x.extents[i] * x.bias_strides[i];
+        rest /= x.extents[i];
+      }
+      E& to = static_cast<E*>(x.out)[at];
+      sum value = static_cast<sum>(x.scale) * wide(to);
+      if (bias) value += wide(static_cast<const E*>(bias)[at_bias]);
+      to = static_cast<E>(value);
+    }
+  };
+  switch (x.element) {
+    case dtype::f32: return each(float{});
+    case dtype::f64: return each(double{});
+    case dtype::bf16: return each(bf16{});
+    default: return each(f16{});
+  }
+}
+
 }  // namespace FLAME_HOST_ISA
 }  // namespace flame::host_kernels

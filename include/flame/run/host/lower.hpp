@@ -48,9 +48,11 @@ inline lowered_step lower_group(const program_step& s) {
 inline lowered_step lower_contract(const program_step& s) {
   library::contraction c = library::contraction_of(s);
   lowered_step r;
-  r.run = [c](void* const* at) mutable {
-    c.a = at[0], c.b = at[1], c.out = at[2];
+  const int result = s.tensors.size() - 1;
+  r.run = [c, result](void* const* at) mutable {
+    c.a = at[0], c.b = at[1], c.out = at[result];
     flame::host_kernels::contract(c);
+    if (c.biased || c.scale != 1) flame::host_kernels::scale_and_add(c, c.biased ? at[2] : nullptr);
   };
   return r;
 }

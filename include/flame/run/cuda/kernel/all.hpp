@@ -3,4 +3,4 @@
 #include <flame/run/cuda/kernel/finish.hpp>
 #include <flame/run/cuda/kernel/group.hpp>
 #include <flame/run/cuda/kernel/library.hpp>
-#include <flame/run/cuda/kernel/product.hpp>
+#include <flame/run/cuda/kernel/product16.hpp>

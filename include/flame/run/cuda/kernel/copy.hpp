@@ -56,23 +56,25 @@ template <int Bytes> FLAME_KERNEL void fill_zeros(two_strides axes, i64 count, v
 // A contraction: axes of out with their strides in a and b, and where they lie in out; axes that are summed.
 struct direct_contraction {
   i32 rank;
-  i64 extents[axes_room], a[axes_room], b[axes_room], out[axes_room];
+  i64 extents[axes_room], a[axes_room], b[axes_room], out[axes_room], bias[axes_room];
   two_strides summed;  // in a and b
   i64 count, depth;    // elements of out, and of each sum
   i32 accumulate;
+  double scale;
 };
 
-// out = sums of products, in the order of k, one thread an element.
+// out = scale * sums of products, in the order of k, + bias, one thread an element.
 template <int Element>
-FLAME_KERNEL void contract_direct(direct_contraction c, const void* a, const void* b, void* out) {
+FLAME_KERNEL void contract_direct(direct_contraction c, const void* a, const void* b, const void* bias,
+                                  void* out) {
   using type = number<Element>;
   using stored = typename type::stored;
   i64 n = thread_number();
   if (n >= c.count) return;
-  i64 at_a = 0, at_b = 0, at_out = 0;
+  i64 at_a = 0, at_b = 0, at_out = 0, at_bias = 0;
   for (int i = c.rank - 1; i >= 0; --i) {
     const i64 at = split(n, c.extents[i]);
-    at_a += at * c.a[i], at_b += at * c.b[i], at_out += at * c.out[i];
+    at_a += at * c.a[i], at_b += at * c.b[i], at_out += at * c.out[i], at_bias += at * c.bias[i];
   }
   typename type::sum sum = 0;
   for (i64 k = 0; k < c.depth; ++k) {
@@ -81,6 +83,8 @@ FLAME_KERNEL void contract_direct(direct_contraction c, const void* a, const voi
     sum += type::widen(static_cast<const stored*>(a)[at_a + in_a]) *
            type::widen(static_cast<const stored*>(b)[at_b + in_b]);
   }
+  sum *= static_cast<typename type::sum>(c.scale);
+  if (bias) sum += type::widen(static_cast<const stored*>(bias)[at_bias]);
   stored* to = static_cast<stored*>(out) + at_out;
   *to = type::narrow(c.accumulate ? type::widen(*to) + sum : sum);
 }

@@ -7,14 +7,15 @@ namespace flame::kernel {
 
 inline constexpr int product_axes = 4;
 
-// result[m, n] = first[m, k] second[k, n], or += it, column-major: element (i, j) at i + j ld, or at
-// j + i ld where the operand is turned; again for each element of `axes`.
+// result[m, n] = scale * first[m, k] second[k, n] + bias[m], or += it, column-major: element (i, j) at i + j
+// ld, or at j + i ld where the operand is turned; again for each element of `axes`.
 struct product_arguments {
   i32 m, n, k;
   i32 tiles_m;  // how many tiles m makes
   i32 parts;    // blocks of a cluster, among which k is cut
   i32 depth;    // of k that each of them sums, a multiple of the tile's
   i32 accumulate;
+  float scale;
   i64 first_ld, second_ld, result_ld;
   i32 axes;
   u32 extents[product_axes];
@@ -108,7 +109,7 @@ template <bool Deep, int Vector, int Rows, int Depth, int Threads> struct produc
 template <bool FirstTurned, bool SecondTurned, int FirstVector, int SecondVector, int Run, int TileM,
           int TileN, int TileK, int EachM, int EachN, int Stages>
 FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN))
-    product(product_arguments p, const float* first, const float* second, float* result) {
+    product(product_arguments p, const float* first, const float* second, const float* bias, float* result) {
   constexpr int threads = TileM / EachM * (TileN / EachN), warps_m = TileM / EachM / 8;
   constexpr int run_m = EachM % Run == 0 ? Run : 1, run_n = SecondTurned && EachN % 4 == 0 ? 4 : 1;
   using first_tile = product_tile<FirstTurned, FirstVector, TileM, TileK, threads>;
@@ -178,6 +179,12 @@ FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN))
   }
 
   result += row + column * p.result_ld;
+#pragma unroll
+  for (int i = 0; i < EachM; ++i) {
+    const float more = bias && part == 0 && row + place_m(i) < p.m ? bias[row + place_m(i)] : 0;
+#pragma unroll
+    for (int j = 0; j < EachN; ++j) sum[j][i] = bias ? fmaf(sum[j][i], p.scale, more) : sum[j][i] * p.scale;
+  }
   if (parts == 1) {
 #pragma unroll
     for (int j = 0; j < EachN; ++j) {

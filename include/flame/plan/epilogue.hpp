@@ -1,0 +1,267 @@
+// Scales and biases as part of the products that they stand beside: for backends whose products take them.
+#pragma once
+#include <flame/graph/reference.hpp>
+#include <flame/plan/program.hpp>
+
+namespace flame {
+
+namespace planning {
+
+// A group that does no more than c x, or x + bias.
+struct simple_map {
+  int in = -1, out = -1, bias = -1;  // slots
+  double scale = 1;
+
+  [[nodiscard]] explicit operator bool() const { return in >= 0; }
+};
+
+[[nodiscard]] inline simple_map simple_map_of(const program_step& s) {
+  if (!s.code || s.code->slots.size() > 4) return {};
+  const list<instruction>& body = s.code->body;
+  // What each instruction gives: a number that is known now, a load of a slot, or neither.
+  list<double> number;
+  list<u8> known;
+  for (int i = 0; i + 2 < body.size(); ++i) {
+    const instruction& x = body[i];
+    number.push(0), known.push(0);
+    if (x.code == code_load) {
+      const located& t = s.tensors[x.a];
+      if (s.code->slots[x.a].kind != slot_kind::uniform || t.buffer >= 0 || t.zero) continue;
+      number[i] = s.bound.slots[x.a].number, known[i] = 1;
+    } else {
+      const op code = static_cast<op>(x.code);
+      const bool two = x.b >= 0;
+      if (x.code >= op_count || x.c >= 0 || x.a < 0 || !is_floating(x.element) || !known[x.a]) return {};
+      if (two && !known[x.b]) return {};
+      if (!two && code != op::rsqrt && code != op::sqrt && code != op::neg) return {};
+      if (two && code != op::mul && code != op::div && code != op::add && code != op::sub) return {};
+      number[i] = two ? reference::binary(code, x.element, number[x.a], number[x.b])
+                      : reference::unary(code, x.element, number[x.a]);
+      known[i] = 1;
+    }
+  }
+  if (body.size() < 4) return {};
+  const instruction &made = body[body.size() - 2], &store = body.back();
+  const bool adds = made.code == static_cast<u8>(op::add), scales = made.code == static_cast<u8>(op::mul);
+  if ((!adds && !scales) || store.code != code_store || store.b != body.size() - 2 ||
+      store.reduce != reduce_mode::none || made.at != level::full || made.a == made.b)
+    return {};
+  simple_map m;
+  m.out = store.a;
+  for (int turn = 0; turn < 2; ++turn) {
+    const int one = turn ? made.b : made.a, two = turn ? made.a : made.b;
+    auto loads = [&](int i) {
+      return body[i].code == code_load && body[i].at == level::full &&
+             s.code->slots[body[i].a].kind == slot_kind::input && s.tensors[body[i].a].buffer >= 0;
+    };
+    if (!loads(one)) continue;
+    const located &x = s.tensors[body[one].a], &out = s.tensors[m.out];
+    if (x.element != out.element || x.elements() != out.elements()) continue;
+    if (scales && known[two]) {
+      m.in = body[one].a, m.scale = number[two];
+      return m;
+    }
+    if (!adds || body.size() != 4 || !loads(two)) continue;
+    const located& y = s.tensors[body[two].a];
+    if (y.element == out.element && y.elements() < out.elements() && y.rank >= 1) {
+      m.in = body[one].a, m.bias = body[two].a;
+      return m;
+    }
+  }
+  return {};
+}
+
+// The same elements in the same order in two buffers.
+[[nodiscard]] inline bool lie_the_same(const located& a, const located& b) {
+  if (a.element != b.element || a.rank != b.rank) return false;
+  for (int i = 0; i < a.rank; ++i)
+    if (a.extents[i] != b.extents[i] || a.strides[i] != b.strides[i]) return false;
+  return true;
+}
+[[nodiscard]] inline bool covers(const program& p, const located& t) {
+  return t.offset == 0 && t.contiguous() && t.elements() * size_of(t.element) == p.buffers[t.buffer].bytes;
+}
+
+class folding {
+ public:
+  explicit folding(program& p) : p_(p) {
+    writer_.resize(p.buffers.size(), -1), writers_.resize(p.buffers.size(), 0);
+    readers_.resize(p.buffers.size());
+    for (int i = 0; i < p.steps.size(); ++i)
+      for (int k = 0; k < p.steps[i].tensors.size(); ++k) {
+        const int b = p.steps[i].tensors[k].buffer;
+        if (b < 0) continue;
+        if (p.steps[i].writes[k])
+          writer_[b] = i, ++writers_[b];
+        else if (!readers_[b].has(i))
+          readers_[b].push(i);
+      }
+    gone_.resize(p.steps.size(), 0);
+  }
+
+  void run() {
+    for (int i = 0; i < p_.steps.size(); ++i)
+      if (const simple_map m = simple_map_of(p_.steps[i]))
+        if (!before(i, m) && m.bias < 0) behind(i, m);
+    list<program_step> left;
+    for (int i = 0; i < p_.steps.size(); ++i)
+      if (!gone_[i]) left.push(static_cast<program_step&&>(p_.steps[i]));
+    p_.steps = static_cast<list<program_step>&&>(left);
+  }
+
+ private:
+  [[nodiscard]] bool own(int buffer) const { return p_.buffers[buffer].kind == buffer_kind::arena; }
+
+  // A product whose result this step alone reads, or steps that do the same, makes the step's result at once.
+  bool before(int i, const simple_map& m) {
+    program_step& s = p_.steps[i];
+    const located in = s.tensors[m.in], out = s.tensors[m.out];
+    if (!own(in.buffer) || writers_[in.buffer] != 1) return false;
+    const int from = writer_[in.buffer];
+    program_step& product = p_.steps[from];
+    if (gone_[from] || product.code || product.library != op::contract) return false;
+    if (product.tensors.size() != 3 || (m.bias >= 0 && !product.data.empty())) return false;
+    located made = product.tensors[2], bias;
+    if (!covers(p_, made)) return false;
+    list<int> alike;  // this step, and those that make the same anew: a backward's
+    for (int r : readers_[in.buffer]) {
+      if (gone_[r]) continue;
+      if (r <= from || !does_alike(r, s, m)) return false;
+      alike.push(r);
+    }
+    if (m.bias >= 0) {
+      bias = s.tensors[m.bias];
+      if (!along_last(s, m, made, bias) || written_between(bias.buffer, from, alike.back())) return false;
+    }
+    // One step's result may be one of the program's: it is written there. Of several each is read from where
+    // the product writes.
+    if (alike.size() == 1 && !own(out.buffer)) {
+      if (writers_[out.buffer] != 1 || !readers_[out.buffer].empty()) return false;
+      made.buffer = out.buffer, writer_[out.buffer] = from;
+    } else {
+      for (int r : alike) {
+        const int b = p_.steps[r].tensors[simple_map_of(p_.steps[r]).out].buffer;
+        if (!own(b) || writers_[b] != 1) return false;
+      }
+      for (int r : alike) {
+        const int b = p_.steps[r].tensors[simple_map_of(p_.steps[r]).out].buffer;
+        for (int reader : list<int>(readers_[b])) {
+          for (located& t : p_.steps[reader].tensors)
+            if (t.buffer == b) t.buffer = in.buffer;
+          if (!readers_[in.buffer].has(reader)) readers_[in.buffer].push(reader);
+        }
+      }
+    }
+    if (m.bias >= 0) {
+      product.tensors[2] = bias, product.writes[2] = 0;
+      product.tensors.push(made), product.writes.push(1);
+      readers_[bias.buffer].push(from);
+    } else {
+      product.tensors[2] = made;
+      rescale(product, m.scale);
+    }
+    for (int r : alike) gone_[r] = 1;
+    return true;
+  }
+  // Whether step r does to its operand what step s does to its, and lies like it.
+  [[nodiscard]] bool does_alike(int r, const program_step& s, const simple_map& m) const {
+    const program_step& t = p_.steps[r];
+    const simple_map n = simple_map_of(t);
+    if (!n || (n.bias < 0) != (m.bias < 0) || n.scale != m.scale) return false;
+    const located &in = t.tensors[n.in], &out = t.tensors[n.out];
+    if (in.buffer != s.tensors[m.in].buffer || !covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out))
+      return false;
+    if (m.bias < 0) return true;
+    const located &one = t.tensors[n.bias], &other = s.tensors[m.bias];
+    return one.buffer == other.buffer && one.offset == other.offset && lie_the_same(one, other) &&
+           t.bound.batch_rank == s.bound.batch_rank && t.bound.outer_rank == s.bound.outer_rank &&
+           t.bound.inner_rank == s.bound.inner_rank && same_walk(t, n, s, m);
+  }
+  // Whether results and biases are walked alike.
+  static bool same_walk(const program_step& t, const simple_map& n, const program_step& s,
+                        const simple_map& m) {
+    const bound_group &a = t.bound, &b = s.bound;
+    for (int r = 0; r < a.batch_rank + a.outer_rank + a.inner_rank; ++r)
+      if (a.extents[r] != b.extents[r] || a.slots[n.out].strides[r] != b.slots[m.out].strides[r] ||
+          a.slots[n.bias].strides[r] != b.slots[m.bias].strides[r])
+        return false;
+    return true;
+  }
+
+  // Products that read what this step scales read what it scales, and scale.
+  void behind(int i, const simple_map& m) {
+    program_step& s = p_.steps[i];
+    const located &in = s.tensors[m.in], &out = s.tensors[m.out];
+    if (!own(out.buffer) || writers_[out.buffer] != 1 || readers_[out.buffer].empty()) return;
+    if (!covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out)) return;
+    int last = i;
+    for (int r : readers_[out.buffer]) {
+      const program_step& t = p_.steps[r];
+      if (t.code || t.library != op::contract || gone_[r]) return;
+      if (t.tensors.size() != 3 || (t.tensors[0].buffer == out.buffer && t.tensors[1].buffer == out.buffer))
+        return;
+      last = r > last ? r : last;
+    }
+    if (written_between(in.buffer, i, last)) return;
+    for (int r : readers_[out.buffer]) {
+      program_step& t = p_.steps[r];
+      for (int k = 0; k < 2; ++k)
+        if (t.tensors[k].buffer == out.buffer) t.tensors[k].buffer = in.buffer;
+      rescale(t, m.scale);
+      if (!readers_[in.buffer].has(r)) readers_[in.buffer].push(r);
+    }
+    gone_[i] = 1;
+  }
+
+  static void rescale(program_step& product, double scale) {
+    double before = 1;
+    if (!product.data.empty()) before = __builtin_bit_cast(double, product.data[0]);
+    product.data.clear();
+    product.data.push(__builtin_bit_cast(u64, before * scale));
+  }
+  [[nodiscard]] bool written_between(int buffer, int after, int until) const {
+    for (int i = after + 1; i <= until; ++i)
+      for (int k = 0; k < p_.steps[i].tensors.size(); ++k)
+        if (!gone_[i] && p_.steps[i].writes[k] && p_.steps[i].tensors[k].buffer == buffer) return true;
+    return false;
+  }
+
+  // Whether the bias is a vector along the last axis of the product's result, the same for all else. It is
+  // told in the result's axes then.
+  static bool along_last(const program_step& s, const simple_map& m, const located& made, located& bias) {
+    const int last = made.rank - 1;
+    if (last < 0 || bias.elements() != made.extents[last]) return false;
+    i64 expected = 1;
+    for (int k = bias.rank - 1; k >= 0; --k) {
+      if (bias.extents[k] == 1) continue;
+      if (bias.strides[k] != expected) return false;
+      expected *= bias.extents[k];
+    }
+    // In the group's space: strides of the bias are the result's along the last axis, and 0 elsewhere.
+    const bound_group& g = s.bound;
+    for (int r = 0; r < g.batch_rank + g.outer_rank + g.inner_rank; ++r) {
+      if (g.extents[r] == 1) continue;
+      const i64 in_result = g.slots[m.out].strides[r], in_bias = g.slots[m.bias].strides[r];
+      const bool within = in_result * g.extents[r] <= made.extents[last];
+      if (in_bias != (within ? in_result : 0)) return false;
+      if (!within && in_result < made.extents[last]) return false;
+    }
+    bias.rank = 1;
+    bias.axes[0] = made.axes[last], bias.extents[0] = made.extents[last], bias.strides[0] = 1;
+    return true;
+  }
+
+  program& p_;
+  list<int> writer_, writers_;  // by buffer: the step that writes it last, how many do
+  list<list<int>> readers_;
+  list<u8> gone_;
+};
+
+}  // namespace planning
+
+// c a b, (c a) b and a b + bias become one step each where nothing else reads what stood between: a
+// contraction whose data holds the bits of c, and whose tensors are a, b, a vector along the result's last
+// axis, the result.
+inline void fold_into_products(program& p) { planning::folding(p).run(); }
+
+}  // namespace flame

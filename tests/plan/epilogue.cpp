@@ -1,0 +1,123 @@
+// Scales and biases as part of products: which steps go, and that the rest means the same.
+#include <doctest/doctest.h>
+
+#include <flame/language.hpp>
+#include <flame/plan/epilogue.hpp>
+#include <flame/plan/memory.hpp>
+#include <flame/run/create.hpp>
+#include <flame/run/function.hpp>
+
+#include <cmath>
+
+namespace epilogue_test {
+
+using namespace flame;
+using namespace flame::literals;
+
+inline constexpr struct batch : dim<> {
+} batch;
+inline constexpr struct token : dim<5> {
+} token;
+inline constexpr struct channel : dim<6> {
+} channel;
+inline constexpr struct feature : dim<8> {
+} feature;
+inline constexpr struct head : dim<2> {
+} head;
+inline constexpr struct head_dim : dim<4> {
+} head_dim;
+inline constexpr struct x : input<f32, batch, token, channel> {
+} x;
+inline constexpr struct weight : input<f32, feature, channel> {
+} weight;
+inline constexpr struct bias : input<f32, feature> {
+} bias;
+inline constexpr struct row_bias : input<f32, token> {
+} row_bias;
+inline constexpr struct other : input<f32, feature, channel> {
+} other;
+
+// How many steps folding takes away. The results are the same to rounding.
+template <class F, class... T> int folded(F& f, const T&... arguments) {
+  program before = f.plan(arguments...), after = before;
+  fold_into_products(after);
+  order_for_memory(after);
+  place_buffers(after);
+  std::vector<std::vector<float>> first, second;
+  for (const program* p : {&before, &after}) {
+    std::vector<std::vector<float>> memory;
+    std::vector<void*> externals;
+    for (int b = 0; b < p->buffers.size(); ++b) {
+      externals.push_back(nullptr);
+      if (p->buffers[b].kind != buffer_kind::external) continue;
+      std::vector<float> values(static_cast<std::size_t>(p->buffers[b].bytes / 4));
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = normal_element<float>(static_cast<u64>(b), static_cast<u64>(i));
+      memory.push_back(values);
+      externals.back() = memory.back().data();
+    }
+    host_code::arena arena;
+    host_code::executable(program(*p)).run(externals, arena);
+    (p == &before ? first : second) = memory;
+  }
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < first.size(); ++i)
+    for (std::size_t k = 0; k < first[i].size(); ++k) {
+      worst = std::max(worst, std::fabs(static_cast<double>(first[i][k] - second[i][k])));
+      largest = std::max(largest, std::fabs(static_cast<double>(first[i][k])));
+    }
+  CHECK(worst <= 1e-5 * largest);
+  CHECK(largest > 0);
+  return before.steps.size() - after.steps.size();
+}
+
+const auto h = ones<f32>(batch == 3, token, channel);
+const auto w = ones<f32>(feature, channel);
+const auto b = ones<f32>(feature);
+
+TEST_CASE("a bias along the result's last axis is the product's") {
+  auto f = compile<host>(matmul(x, weight, channel) + bias, x, weight, bias);
+  CHECK(folded(f, h, w, b) == 1);
+  auto turned =
+      compile<host>(permute(matmul(x, weight, channel) + bias, feature, batch, token), x, weight, bias);
+  CHECK(folded(turned, h, w, b) <= 1);
+}
+
+TEST_CASE("a scale that is known before or behind a product is the product's") {
+  auto scale = rsqrt(extent<f32>(channel, x));
+  auto behind = compile<host>(matmul(x, weight, channel) * scale, x, weight);
+  CHECK(folded(behind, h, w) == 1);
+  auto before = compile<host>(matmul(x * scale, weight, channel), x, weight);
+  CHECK(folded(before, h, w) == 1);
+  auto both = compile<host>(matmul(x * scale, weight, channel) * 3_c, x, weight);
+  CHECK(folded(both, h, w) == 2);
+  auto number = compile<host>(matmul(x, weight, channel) * 3.0, x, weight);  // an argument of the program
+  CHECK(folded(number, h, w) == 0);
+}
+
+TEST_CASE("what is read elsewhere too stays") {
+  auto product = matmul(x, weight, channel);
+  auto f = compile<host>((product + bias) * sum(product * product), x, weight, bias);
+  CHECK(folded(f, h, w, b) == 0);
+  auto scaled = x * 3_c;
+  auto g = compile<host>(matmul(scaled, weight, channel) * sum(tanh(scaled)), x, weight);
+  CHECK(folded(g, h, w) == 0);
+}
+
+TEST_CASE("a bias along another axis, or as large as the result, stays") {
+  auto f = compile<host>(matmul(x, weight, channel) + row_bias, x, weight, row_bias);
+  CHECK(folded(f, h, w, ones<f32>(token)) == 0);
+}
+
+TEST_CASE("attention: the biases of its layers and its scale") {
+  auto heads = [](const auto& a) { return split(a, feature, head, head_dim); };
+  auto q = heads(matmul(x, weight, channel) + bias);
+  auto k = heads(matmul(x, other, channel) + bias);
+  auto y = attention(q, k, k, token, head_dim);
+  auto f = compile<host>(y, x, weight, other, bias);
+  CHECK(folded(f, h, w, w, b) == 3);
+  auto gradients = compile<host>(grad(sum(y * y), x, weight, other, bias), x, weight, other, bias);
+  CHECK(folded(gradients, h, w, w, b) >= 5);
+}
+
+}  // namespace epilogue_test
