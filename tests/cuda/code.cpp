@@ -21,7 +21,8 @@ struct collection {
   std::set<std::string> kernels;
   int doubled = 0;
   void add(const program& p) {
-    for (const std::string& name : cuda_kernels::kernel_names(p)) kernels.insert(name);
+    for (const auto& names : {cuda_kernels::kernel_names(p), cuda_kernels::product_names(p, architecture)})
+      kernels.insert(names.begin(), names.end());
     for (const program_step& s : p.steps) doubled += doubled_operands(s);
   }
   void check(const std::string& of) const {
@@ -40,6 +41,7 @@ collection& of_steps() {
 }
 
 TEST_CASE("training steps of the examples") {
+  steps::halves_on_host = true;
   steps::inspect = [](const char*, const program& plan) { of_steps().add(plan); };
   steps::all<host>([](const std::function<void()>& call) { return call(), 0.0; });
   CHECK(of_steps().kernels.size() > 40);
