@@ -1,12 +1,23 @@
-// Fused groups on a GPU, beside bench/peer/gpu_groups.py: maps, rows and sums over rows, each with the bytes
-// that it must move. One line of JSON each.
+// Fused groups on a GPU, beside bench/peer/gpu_groups.py: ten maps in three layouts, rows and sums over rows,
+// each with the bytes that it must move. One line of JSON each.
+//   gpu_groups [--tune] [--prepare] [--part k/n] [text...]   of the cases whose names contain a text, every
+//   n-th
+// --tune tries other cuts than those that are chosen; --prepare compiles kernels for the cache and measures
+// nothing.
 #include <flame/flame.hpp>
+#include <flame/plan/kernels.hpp>
 #include <flame/run/cuda/execute.hpp>
+#include <flame/run/program_cache.hpp>
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <random>
+#include <string>
+#include <vector>
 
 using namespace flame;
+using namespace flame::literals;
 
 inline constexpr struct row : dim<> {
 } row;
@@ -18,106 +29,226 @@ template <class T> struct leaves {
   } a{};
   static constexpr struct b_ : input<T, row, col> {
   } b{};
-  static constexpr struct c_ : input<T, row, col> {
-  } c{};
-  static constexpr struct d_ : input<T, row, col> {
-  } d{};
   static constexpr struct v_ : input<T, col> {
   } v{};
-  static constexpr struct w_ : input<T, col> { } w{}; };
+  static constexpr struct w_ : input<T, col> {
+  } w{};
+  static constexpr struct label_ : input<i32, row> { } label{}; };
 
-bool tune = false;
+// ---- What is asked for ----
 
-// Fills with random numbers; bits of normal f32, or of normal bf16 two by two.
-void fill(std::byte* device, i64 bytes, dtype element) {
-  std::vector<u16> numbers(1 << 20);
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  std::vector<float> floats(numbers.size() / 2);
-  for (float& f : floats) f = normal(random);
-  if (element == dtype::f32)
-    std::memcpy(numbers.data(), floats.data(), numbers.size() * 2);
-  else
-    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = bf16(floats[i % floats.size()]).bits;
-  for (i64 at = 0; at < bytes; at += static_cast<i64>(numbers.size() * 2))
-    cuda_code::copy_to_device(device + at, numbers.data(),
-                              std::min<i64>(bytes - at, static_cast<i64>(numbers.size() * 2)));
-  cuda_code::synchronize();
-}
+struct {
+  bool tune = false, prepare = false;
+  int part = 0, parts = 1, seen = 0;
+  std::vector<std::string> texts;
 
-template <class F, class... T> void measure(const std::string& name, F f, const T&... shapes) {
-  const program& p = f.plan(shapes...);
+  bool wants(const std::string& name) {
+    bool found = texts.empty();
+    for (const std::string& t : texts) found = found || name.find(t) != std::string::npos;
+    return found && seen++ % parts == part;
+  }
+} asked;
+
+// ---- Measuring ----
+
+// Memory for the tensors of a case, kept for the next: each filled with random numbers, which as bf16 are
+// normal, and as f32 too but for their last bits; labels are below 1000.
+class memories {
+ public:
+  void* get(std::size_t number, i64 bytes, dtype element) {
+    memory& m = all_[{number, element == dtype::int32}];
+    if (m.bytes < bytes) {
+      m.block.reset();
+      m.block = cuda_code::allocate(bytes);
+      m.bytes = bytes;
+      fill(m.block.get(), bytes, element == dtype::int32);
+    }
+    return m.block.get();
+  }
+
+ private:
+  struct memory {
+    std::shared_ptr<std::byte> block;
+    i64 bytes = 0;
+  };
+  static void fill(std::byte* to, i64 bytes, bool labels) {
+    std::vector<u16> numbers(1 << 20);
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      numbers[i] = labels ? static_cast<u16>(i % 2 ? 0 : random() % 1000) : bf16(normal(random)).bits;
+    i64 done = std::min<i64>(bytes, static_cast<i64>(numbers.size() * 2));
+    cuda_code::copy_to_device(to, numbers.data(), done);
+    cuda_code::synchronize();
+    for (; done < bytes; done += std::min(done, bytes - done))
+      cuda_code::copy_on_device(to + done, to, std::min(done, bytes - done));
+    cuda_code::synchronize();
+  }
+  std::map<std::pair<std::size_t, bool>, memory> all_;
+};
+memories kept;
+
+void measure(const std::string& name, const program& p) {
   std::vector<cuda_code::tuning> tunings{{}};
-  if (tune)
-    for (int packs : {1, 2, 3, 4, 5})
-      for (int threads : {128, 256})
-        for (int blocks : {2, 4, 8}) tunings.push_back({packs, threads, blocks});
-  std::vector<std::shared_ptr<std::byte>> memory;
-  std::vector<void*> externals;
-  i64 bytes = 0;
+  if (asked.tune) {
+    const bool wide = name.find("x32") != name.npos, rows = p.steps[0].code && p.steps[0].code->reduces();
+    for (int packs : !rows  ? std::vector<int>{0, 1, 2, 4}
+                     : wide ? std::vector<int>{0, 201, 202, 204, 104}
+                            : std::vector<int>{0, 100})
+      for (int threads : {128, 256, 512})
+        for (int blocks : !rows ? std::vector<int>{0} : std::vector<int>{0, 1, 2, 4, 8, 16, 64})
+          tunings.push_back({packs, threads, blocks});
+  }
   std::vector<dtype> elements(static_cast<std::size_t>(p.buffers.size()), dtype::f32);
+  std::vector<bool> used(elements.size(), false);
   for (const program_step& s : p.steps)
     for (const located& t : s.tensors)
-      if (t.buffer >= 0) elements[static_cast<std::size_t>(t.buffer)] = t.element;
-  for (int b = 0; b < p.buffers.size(); ++b) {
-    if (p.buffers[b].kind != buffer_kind::external) {
-      externals.push_back(nullptr);
-      continue;
-    }
-    memory.push_back(cuda_code::allocate(p.buffers[b].bytes));
-    fill(memory.back().get(), p.buffers[b].bytes, elements[static_cast<std::size_t>(b)]);
-    externals.push_back(memory.back().get());
-    if (p.buffers[b].first >= 0) bytes += p.buffers[b].bytes;
+      if (t.buffer >= 0)
+        elements[static_cast<std::size_t>(t.buffer)] = t.element,
+        used[static_cast<std::size_t>(t.buffer)] = true;
+  std::vector<void*> externals;
+  i64 bytes = 0;
+  for (std::size_t b = 0; b < used.size(); ++b) {
+    const buffer& at = p.buffers[static_cast<int>(b)];
+    const bool needed = used[b] && at.kind == buffer_kind::external;
+    externals.push_back(needed && !asked.prepare ? kept.get(b, at.bytes, elements[b]) : nullptr);
+    if (needed && at.first >= 0) bytes += at.bytes;
   }
   for (const cuda_code::tuning& t : tunings) try {
       cuda_code::executable run(p, t);
+      if (asked.prepare) continue;
       run.run(externals);
       cuda_code::synchronize();
-      double total = 0;
-      const int repetitions = bytes > (i64{1} << 28) ? 20 : 100;
-      for (double ms : run.time(externals, repetitions)) total += ms;
+      std::vector<double> totals;
+      for (int i = 0; i < (asked.tune ? 2 : 4); ++i) {
+        double total = 0;
+        for (double ms : run.time(externals, asked.tune               ? 20
+                                             : bytes > (i64{1} << 30) ? 10
+                                             : bytes > (i64{1} << 27) ? 20
+                                                                      : 100))
+          total += ms;
+        totals.push_back(total);
+      }
+      std::sort(totals.begin() + 1, totals.end());  // but for the first, which warms up
       std::printf(
           "{\"name\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"steps\": %d, \"gbs\": %.0f, \"tuning\": [%d, "
           "%d, %d]}\n",
-          name.c_str(), total * 1e3, bytes, p.steps.size(), static_cast<double>(bytes) / total / 1e6, t.packs,
-          t.threads, t.blocks);
+          name.c_str(), totals[totals.size() / 2] * 1e3, bytes, p.steps.size(),
+          static_cast<double>(bytes) / totals[totals.size() / 2] / 1e6, t.packs, t.threads, t.blocks);
       std::fflush(stdout);
-    } catch (const error& e) {
-      if (!tune) throw;  // some cuts need more than a block has
+    } catch (const error&) {
+      if (!asked.tune) throw;  // some cuts need more than a block has
     }
 }
-
-template <class T> void maps(const std::string& type, i64 rows, i64 columns) {
-  using l = leaves<T>;
-  constexpr auto& a = l::a;
-  constexpr auto& b = l::b;
-  constexpr auto& c = l::c;
-  constexpr auto& d = l::d;
-  constexpr auto& v = l::v;
-  const tensor<T, row, col> m(std::vector<i64>{rows, columns});
-  const tensor<T, col> n(std::vector<i64>{columns});
-  const std::string end = "." + type + "." + std::to_string(rows) + "x" + std::to_string(columns);
-  measure("relu" + end, compile<host>(relu(a), a), m);
-  measure("add" + end, compile<host>(a + b, a, b), m, m);
-  measure("bias_gelu" + end, compile<host>(gelu(a + v), a, v), m, n);
-  // y = a gelu(b): gradients with respect to a and b
-  measure("geglu_backward" + end, compile<host>(vjp(a * gelu(b), c, a, b), a, b, c), m, m, m);
-  measure("polynomial" + end,
-          compile<host>(
-              ((((((((((0.1 * a - 0.2) * a + 0.3) * a - 0.4) * a + 0.5) * a - 0.6) * a + 0.7) * a - 0.8) * a +
-                 0.9) *
-                    a -
-                1.0) *
-                   a +
-               1.1) * b +
-                  c,
-              a, b, c),
-          m, m, m);
-  measure("adam" + end,
-          compile<host>(a - 0.001 * (0.9 * b + 0.1 * d) / (sqrt(0.999 * (c * c) + 0.001 * (d * d)) + 1e-8), a,
-                        b, c, d),
-          m, m, m, m);
+template <class F, class... T> void measure(const std::string& name, F f, const T&... shapes) {
+  if (asked.wants(name)) measure(name, f.plan(shapes...));
 }
+
+// ---- Maps ----
+
+// Of a, b, c, d: all contiguous, or with a row vector added to a, or with b permuted.
+namespace formula {
+struct relu_of_sum {
+  constexpr auto operator()(auto a, auto b, auto, auto) const { return relu(a + b); }
+};
+struct relu_alone {
+  constexpr auto operator()(auto a, auto, auto, auto) const { return relu(a); }
+};
+struct add {
+  constexpr auto operator()(auto a, auto b, auto, auto) const { return a + b; }
+};
+struct bias_gelu {
+  constexpr auto operator()(auto a, auto b, auto, auto) const { return gelu(a + b); }
+};
+// The gradients of a gelu(b) with respect to a and b, given that of the result.
+struct geglu_backward {
+  constexpr auto operator()(auto a, auto b, auto c, auto) const {
+    auto cdf = 0.5 * (1_c + erf(0.70710678118654752440 * b));
+    return outputs(c * b * cdf, c * a * (cdf + b * exp(-0.5 * b * b) * 0.39894228040143267794));
+  }
+};
+struct swiglu {
+  constexpr auto operator()(auto a, auto b, auto, auto) const { return a * sigmoid(a) * b; }
+};
+struct tanh_backward {
+  constexpr auto operator()(auto a, auto b, auto, auto) const { return b * (1_c - a * a); }
+};
+struct polynomial {
+  constexpr auto operator()(auto a, auto b, auto c, auto) const {
+    return ((((((((((0.1 * a - 0.2) * a + 0.3) * a - 0.4) * a + 0.5) * a - 0.6) * a + 0.7) * a - 0.8) * a +
+              0.9) *
+                 a -
+             1.0) *
+                a +
+            1.1) *
+               b +
+           c;
+  }
+};
+// Adam's step of a parameter, without its moments.
+struct adam {
+  constexpr auto operator()(auto a, auto b, auto c, auto d) const {
+    return a - 0.001 * (0.9 * b + 0.1 * d) / (sqrt(0.999 * (c * c) + 0.001 * (d * d)) + 1e-8);
+  }
+};
+// AdamW: parameter, gradient and both moments in, parameter and moments out. The second moment is c * c, so
+// that random numbers are none below 0.
+struct adamw {
+  constexpr auto operator()(auto p, auto g, auto m, auto c) const {
+    auto first = 0.9 * m + 0.1 * g, second = 0.999 * (c * c) + 0.001 * (g * g);
+    return outputs(p * 0.99999 - 0.001 * (first * 1.1) / (sqrt(second * 1.2) + 1e-8), first, second);
+  }
+};
+// 30 operations and more, among them eleven functions.
+struct chain {
+  constexpr auto operator()(auto p, auto q, auto r, auto) const {
+    auto first = exp(p * q) + sin(r) * cos(p) - tanh(q);
+    auto second = sigmoid(first) * r + sqrt(abs(first) + 1_c) / (q * q + 2_c);
+    auto third = where(first < second, log1p(exp(second)), maximum(first, r));
+    auto fourth = third * third + erf(third) - rsqrt(abs(p) + 1_c) * second;
+    return outputs(fourth + first * q, -third / (1_c + third * third));
+  }
+};
+template <class F> struct with_row {
+  constexpr auto operator()(auto a, auto v, auto b, auto c, auto d) const { return F{}(a + v, b, c, d); }
+};
+template <class F> struct permuted {
+  constexpr auto operator()(auto a, auto b, auto c, auto d) const {
+    return F{}(a, permute(b, row, col), c, d);
+  }
+};
+
+}  // namespace formula
+
+template <class F, class... Given> void map(const std::string& name, const Given&... given) {
+  if (!asked.wants(name)) return;
+  program_cache cache(*function_of<F, typename Given::held_shape...>);
+  measure(name, cache.plan({given.view()...}));
+}
+template <class T, class F, class Alone = F>
+void map_in_layouts(const std::string& name, const std::string& type, i64 n) {
+  const tensor<T, row, col> m(std::vector<i64>{n, n});
+  const tensor<T, col, row> turned(std::vector<i64>{n, n});
+  const tensor<T, col> v(std::vector<i64>{n});
+  const std::string end = "." + type + "." + std::to_string(n) + "x" + std::to_string(n);
+  map<Alone>(name + end, m, m, m, m);
+  map<formula::with_row<Alone>>(name + "_row" + end, m, v, m, m, m);
+  map<formula::permuted<F>>(name + "_permuted" + end, m, turned, m, m);
+}
+template <class T> void maps(const std::string& type, i64 n) {
+  map_in_layouts<T, formula::relu_of_sum, formula::relu_alone>("relu", type, n);
+  map_in_layouts<T, formula::add>("add", type, n);
+  map_in_layouts<T, formula::bias_gelu>("bias_gelu", type, n);
+  map_in_layouts<T, formula::swiglu>("swiglu", type, n);
+  map_in_layouts<T, formula::tanh_backward>("tanh_backward", type, n);
+  map_in_layouts<T, formula::geglu_backward>("geglu_backward", type, n);
+  map_in_layouts<T, formula::polynomial>("polynomial", type, n);
+  map_in_layouts<T, formula::adam>("adam", type, n);
+  map_in_layouts<T, formula::adamw>("adamw", type, n);
+  map_in_layouts<T, formula::chain>("chain", type, n);
+}
+
+// ---- Rows ----
 
 template <class T> void rows_of(const std::string& type, i64 rows, i64 columns) {
   using l = leaves<T>;
@@ -135,17 +266,39 @@ template <class T> void rows_of(const std::string& type, i64 rows, i64 columns) 
   measure("layer_norm_backward" + end, compile<host>(vjp(norm, b, a, v, w), a, b, v, w), m, m, n, n);
   measure("column_sum" + end, compile<host>(sum(a, row), a), m);
 }
+template <class T> void losses(const std::string& type, i64 rows, i64 classes) {
+  using l = leaves<T>;
+  constexpr auto& a = l::a;
+  constexpr auto& label = l::label;
+  const tensor<T, row, col> m(std::vector<i64>{rows, classes});
+  const tensor<i32, row> n(std::vector<i64>{rows});
+  const std::string end = "." + type + "." + std::to_string(rows) + "x" + std::to_string(classes);
+  measure("cross_entropy" + end, compile<host>(cross_entropy(a, label), a, label), m, n);
+  measure("cross_entropy_backward" + end, compile<host>(grad(cross_entropy(a, label), a), a, label), m, n);
+}
 
-int main(int count, char**) {
-  tune = count > 1;  // any argument: other cuts too
-  for (i64 n : {1 << 20, 1 << 24, 1 << 27}) {
-    if (tune) continue;
-    maps<bf16>("bf16", n / 4096, 4096);
-    maps<f32>("f32", n / 4096, 4096);
+int main(int count, char** arguments) {
+  for (int i = 1; i < count; ++i) {
+    const std::string word = arguments[i];
+    if (word == "--tune")
+      asked.tune = true;
+    else if (word == "--prepare")
+      asked.prepare = true;
+    else if (word == "--part" && i + 1 < count)
+      std::sscanf(arguments[++i], "%d/%d", &asked.part, &asked.parts);
+    else
+      asked.texts.push_back(word);
   }
-  rows_of<bf16>("bf16", 65536, 640);
-  rows_of<f32>("f32", 65536, 640);
-  rows_of<bf16>("bf16", 16384, 1280);
-  rows_of<bf16>("bf16", 4096, 4096);
-  rows_of<bf16>("bf16", 1024, 32768);
+  for (i64 n : {256, 1024, 4096, 16384}) {
+    maps<bf16>("bf16", n);
+    maps<f32>("f32", n);
+  }
+  for (auto [rows, columns] : {std::pair<i64, i64>{65536, 640}, {16384, 1280}, {4096, 4096}, {1024, 32768}}) {
+    rows_of<bf16>("bf16", rows, columns);
+    rows_of<f32>("f32", rows, columns);
+  }
+  for (auto [rows, classes] : {std::pair<i64, i64>{4096, 1000}, {8192, 32000}}) {
+    losses<bf16>("bf16", rows, classes);
+    losses<f32>("f32", rows, classes);
+  }
 }

@@ -28,6 +28,8 @@ def main(folder, result=None):
             rows.append((name, row["bytes"] / 1e6, None, "MB"))
     for name, row in lines(folder / "eager.flame.jsonl").items():
         rows.append((name, row["us"], None, f"of the host; {row['wall_us']:.2f} us until it is done"))
+    for name, row in lines(folder / "transform.jsonl").items():
+        rows.append((name, row["us"], row["cub_us"], f"beside CUB's DeviceTransform; {row['gbs']} GB/s"))
     machine = (folder / "machine.txt").read_text().strip() if (folder / "machine.txt").exists() else ""
     table = [machine, "", "| case | FLAME, us | PyTorch, us | PyTorch / FLAME | |", "|---|---|---|---|---|"]
     for name, us, peer, note in rows:

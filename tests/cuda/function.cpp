@@ -64,6 +64,32 @@ TEST_CASE("eval runs where the tensors lie") {
   CHECK(same_values(eval(u.slice(row, 0, 0) * 2), eval(a.slice(row, 0, 0) * 2)));
 }
 
+TEST_CASE("operands that lie along another axis, in squares and where none fit") {
+  for (i64 rows : {16, 37, 64, 200})
+    for (i64 columns : {48, 65, 132}) {
+      const auto a = normal(key(1), row == rows, col == columns);
+      const auto b = normal(key(2), col == columns, row == rows);
+      const auto u = to<cuda>(a);
+      const auto v = to<cuda>(b);
+      CHECK(distance(eval(sin(u) * v.permute(row, col) + v.permute(row, col)),
+                     eval(sin(a) * b.permute(row, col) + b.permute(row, col))) < 1e-6);
+      CHECK(distance(eval(u.permute(col, row) * 2), eval(a.permute(col, row) * 2)) < 1e-6);
+    }
+}
+
+TEST_CASE("rows of every length: in registers as values, as they lie in memory, and not at all") {
+  for (i64 columns : {24, 640, 1000, 8192, 20000, 70000}) {
+    const auto a = normal(key(1), row == 3, col == columns), b = normal(key(2), row == 3, col == columns);
+    const auto u = to<cuda>(a), v = to<cuda>(b);
+    CHECK(distance(eval(softmax(u, col)), eval(softmax(a, col))) < 1e-5);
+    CHECK(distance(eval(softmax(u, col) * v - sum(u * v, col)), eval(softmax(a, col) * b - sum(a * b, col))) <
+          1e-5);
+    CHECK(distance(eval(sum(layer_norm(u, 1e-3, col) * v, row)),
+                   eval(sum(layer_norm(a, 1e-3, col) * b, row))) < 1e-5);
+    CHECK(same_values(eval(softmax(u, col)), eval(softmax(u, col))));
+  }
+}
+
 TEST_CASE("numbers that an expression holds go with each run, though nothing is waited for") {
   const auto a = arange<f32>(row == 1000);
   const auto u = to<cuda>(a);

@@ -15,6 +15,7 @@ namespace flame::code_tests {
 struct group_name {
   int vector = 1, packs = 1, lanes = 1, teams = 1, axes = 1;
   bool map = false, square = false, wide = false, tail = false, simple = false;
+  bool holds_loads = false;  // but for what all rows have in common
   std::vector<u64> words;
 
   enum access : u8 { none, side_by_side, one, strided, general, pack, repeated, turned };
@@ -44,11 +45,13 @@ struct group_name {
     std::istringstream in(text);
     std::string index, word;
     map = is_map(name);
+    int held = 0;  // by the numbers of flame::kernel::held
     in >> std::boolalpha;
     if (map)
       in >> vector >> packs >> lanes >> axes >> square >> tail >> index;
     else
-      in >> vector >> packs >> lanes >> teams >> wide >> tail >> simple >> index;
+      in >> vector >> packs >> lanes >> teams >> held >> tail >> simple >> index;
+    wide = held == 2, holds_loads = held == 1;
     if (square) packs = vector;
     while (in >> word) words.push_back(std::stoull(word));
     const std::size_t slot_count = words.at(0);
@@ -188,9 +191,9 @@ struct expected_code {
     if (!group_name::loads(x) || !alive[i]) continue;
     const group_name::slot& s = g.slot_of(x);
     if (s.kind == slot_kind::index || s.reached == group_name::none) continue;
-    if (x.at != level::full) {
+    if (x.at == level::uniform || (x.at == level::row && !g.map)) {
       e.loads.add(x.at == level::row ? e.loads.row : e.loads.block, size_of(s.element), 1, 1);
-    } else if (!g.wide) {
+    } else if (!g.wide && !(g.holds_loads && s.repeats)) {
       full(e.loads, s);
     } else {
       for (int r = 0; r <= last; ++r) {
@@ -218,7 +221,7 @@ struct expected_code {
       if (static_cast<op>(x.code) == op::argmax) e.stores.add(e.stores.block, 8, columns, loop ? 8 : columns);
     } else if (group_name::stores(x) && leaves(x)) {
       const group_name::slot& s = g.slot_of(x);
-      if (x.at == level::full)
+      if (x.at == level::full || (x.at == level::row && g.map))
         full(e.stores, s);
       else
         e.stores.add(x.at == level::row ? e.stores.row : e.stores.block, size_of(s.element), 1, 1);

@@ -3,4 +3,5 @@
 #include <flame/run/cuda/kernel/finish.hpp>
 #include <flame/run/cuda/kernel/group.hpp>
 #include <flame/run/cuda/kernel/library.hpp>
+#include <flame/run/cuda/kernel/map.hpp>
 #include <flame/run/cuda/kernel/product16.hpp>

@@ -19,29 +19,41 @@ struct divisor {
   }
 };
 
-// Strides count elements, in the order batch, outer, inner. bits: of a uniform number, as it is computed (an
-// f32's for half types); of an index, its value at the origin.
-struct slot_argument {
-  void* memory = nullptr;
-  u64 bits = 0;
-  i64 strides[most_axes] = {};
-};
-
 struct space {
-  i64 batch = 1, outer = 1, inner = 1;
+  divisor axes[most_axes] = {};  // batch, outer, inner
   int batch_rank = 0, outer_rank = 0, inner_rank = 0;
-  divisor axes[most_axes] = {};
+  i64 batch = 1, outer = 1, inner = 1;
 };
 
+// Of each slot a word: of a tensor, its address; of a uniform number, its bits as it is computed (an f32's
+// for half types); of an index, its value at the origin. Strides count elements, by axis and slot. What a
+// kernel reads when it starts lies first and side by side: constant memory is slow the first time that a line
+// of it is read.
+
+// Of groups that reduce nothing.
+template <int Slots, int Rank> struct map_arguments {
+  u64 elements;
+  u64 word[Slots];
+  i64 strides[Rank][Slots];
+  divisor axes[Rank];
+  divisor across, down;  // blocks of squares along the last axis, and along the one before it
+};
+
+// Of groups that reduce. Axes: batch, outer, inner.
 struct group_head {
-  space over;
+  i64 inner = 1, outer = 1;
   u32 rows_a_block = 1;
+  u32 zero = 0;               // a number that compilers do not know
   divisor tiles, row_blocks;  // blocks are numbered by batch, then rows, then tiles of columns
+};
+template <int Slots> struct arguments : group_head {
+  u64 word[Slots];
+  i64 strides[most_axes][Slots];
   // By accumulated value: sums of each block, [batch][row block][column], or, of totals, [batch][row
   // block][tile].
-  void* partial[most_sums] = {};
+  void* partial[most_sums];
+  space over;
 };
-template <int Slots> struct arguments : group_head { slot_argument slots[Slots]; };
 
 // Sums of one type and one shape are finished together.
 struct finish_arguments {
@@ -49,7 +61,10 @@ struct finish_arguments {
   divisor blocks;                       // of 32 columns
   space over;                           // batch and inner axes
   const void* partial[most_sums] = {};  // [batch][chunk][column]
-  slot_argument out[most_sums];
+  struct result {
+    void* memory = nullptr;
+    i64 strides[most_axes] = {};
+  } out[most_sums];
 };
 
 }  // namespace flame::kernel

@@ -12,6 +12,10 @@ enum class access : u8 {
   one,      // the same for the whole row
   strided,  // a stride of its own
   general,  // the row has several axes that do not collapse for this slot
+  // Of maps, whose slots are reached along the space's last axis:
+  pack,      // neighbours lie side by side, and packs are aligned
+  repeated,  // the same all along
+  turned,    // neighbours along the axis before the last lie side by side, and packs are aligned
 };
 
 enum class width : u8 { uniform, row, full };            // flame::level
@@ -26,7 +30,8 @@ template <u64... W> struct code {
   static constexpr int slots = static_cast<int>(words[0]);
   static constexpr int size = static_cast<int>(sizeof...(W)) - 1 - slots;
 
-  // Slots: kind 8, element 8, access 8 bits, then 1 where all rows are the same.
+  // Slots: kind 8, element 8, access 8 bits, then 1 where all rows are the same (of a map's squares: along
+  // the axis before the last).
   static consteval slot kind(int s) { return static_cast<slot>(words[1 + s] & 0xff); }
   static consteval int slot_element(int s) { return static_cast<int>(words[1 + s] >> 8 & 0xff); }
   static consteval access reached(int s) { return static_cast<access>(words[1 + s] >> 16 & 0xff); }
@@ -45,10 +50,6 @@ template <u64... W> struct code {
 
   static consteval bool loads(int i) { return opcode(i) == code_load; }
   static consteval bool stores(int i) { return opcode(i) == code_store; }
-  // Read once, before the rows.
-  static consteval bool loads_once(int i) {
-    return loads(i) && at(i) == width::full && kind(a(i)) == slot::input && repeats(a(i));
-  }
   // Summed over rows, so that a value is known only when the kernel ends.
   static consteval bool accumulates(int i) {
     return !stores(i) && (mode(i) == reduce::column || mode(i) == reduce::total);

@@ -1,62 +1,18 @@
 // Elementwise operations on one element, and what reductions combine.
 #pragma once
 #include <flame/graph/op.hpp>
+#include <flame/run/cuda/kernel/function.hpp>
 #include <flame/run/cuda/kernel/random.hpp>
-#include <flame/run/cuda/kernel/types.hpp>
 
 namespace flame::kernel {
 
-template <class T> inline constexpr bool is_float = false;
-template <> inline constexpr bool is_float<float> = true;
-template <> inline constexpr bool is_float<double> = true;
-
-template <class T> __device__ __forceinline__ T infinity() {
-  if constexpr (sizeof(T) == 4)
-    return __int_as_float(0x7f800000);
-  else
-    return __longlong_as_double(0x7ff0000000000000ll);
-}
-
-#define FLAME_BOTH(name, f32_call, f64_call)                          \
-  __device__ __forceinline__ float name(float x) { return f32_call; } \
-  __device__ __forceinline__ double name(double x) { return f64_call; }
-namespace function {
-FLAME_BOTH(exponential, ::expf(x), ::exp(x))
-FLAME_BOTH(exponential_minus_1, ::expm1f(x), ::expm1(x))
-FLAME_BOTH(logarithm, ::logf(x), ::log(x))
-FLAME_BOTH(logarithm_of_1_plus, ::log1pf(x), ::log1p(x))
-FLAME_BOTH(root, ::sqrtf(x), ::sqrt(x))
-FLAME_BOTH(inverse_root, ::rsqrtf(x), ::rsqrt(x))
-FLAME_BOTH(hyperbolic_tangent, ::tanhf(x), ::tanh(x))
-FLAME_BOTH(error_function, ::erff(x), ::erf(x))
-FLAME_BOTH(whole_below, ::floorf(x), ::floor(x))
-FLAME_BOTH(magnitude, ::fabsf(x), ::fabs(x))
-FLAME_BOTH(logistic, 1.0f / (1.0f + ::expf(-x)), 1.0 / (1.0 + ::exp(-x)))
-__device__ __forceinline__ float power(float x, float y) { return ::powf(x, y); }
-__device__ __forceinline__ double power(double x, double y) { return ::pow(x, y); }
-}  // namespace function
-#undef FLAME_BOTH
-
-// Where every number that a kernel reads or writes element by element has 16 bits, f32 functions may be off
-// by some 2^-20: far below what storing rounds away.
-namespace quick {
-__device__ __forceinline__ float quotient_of(float a, float b) {
-  float y;
-  asm("div.full.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
-  return y;
-}
-__device__ __forceinline__ float hyperbolic_tangent(float x) {
-  if (::fabsf(x) < 0.05f) return x * (1.0f - x * x * (0.33333333f - 0.13333333f * x * x));
-  return 1.0f - quotient_of(2.0f, ::__expf(2.0f * x) + 1.0f);
-}
-}  // namespace quick
-
 template <op Code, bool Quick, class T> __device__ __forceinline__ auto unary(T x) {
   if constexpr (Quick && sizeof(T) == 4 && is_float<T>) {
-    if constexpr (Code == op::exp) return ::__expf(x);
+    if constexpr (Code == op::exp) return quick::exponential(x);
     if constexpr (Code == op::tanh) return quick::hyperbolic_tangent(x);
-    if constexpr (Code == op::sigmoid) return quick::quotient_of(1.0f, 1.0f + ::__expf(-x));
-    if constexpr (Code == op::reciprocal) return quick::quotient_of(1.0f, x);
+    if constexpr (Code == op::sigmoid) return quick::logistic(x);
+    if constexpr (Code == op::sqrt) return quick::root(x);
+    if constexpr (Code == op::reciprocal) return quick::quotient(1.0f, x);
   }
   if constexpr (Code == op::neg) {
     if constexpr (is_float<T>)
@@ -88,7 +44,7 @@ template <op Code, bool Quick, class T> __device__ __forceinline__ auto unary(T 
   } else if constexpr (Code == op::rsqrt) {
     return function::inverse_root(x);
   } else if constexpr (Code == op::reciprocal) {
-    return T{1} / x;
+    return function::quotient(T{1}, x);
   } else if constexpr (Code == op::sin) {
     return sine(x);
   } else if constexpr (Code == op::cos) {
@@ -147,9 +103,11 @@ template <op Code, class T> __device__ __forceinline__ T ring(T a, T b) {
 
 template <op Code, bool Quick, class T> __device__ __forceinline__ auto binary(T a, T b) {
   if constexpr (Quick && Code == op::div && sizeof(T) == 4)
-    return quick::quotient_of(a, b);
+    return quick::quotient(a, b);
   else if constexpr (Code == op::add || Code == op::sub || Code == op::mul)
     return ring<Code>(a, b);
+  else if constexpr (Code == op::div && is_float<T>)
+    return function::quotient(a, b);
   else if constexpr (Code == op::div)
     return a / b;
   else if constexpr (Code == op::pow)

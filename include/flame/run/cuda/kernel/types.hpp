@@ -73,18 +73,74 @@ template <> struct element<key_> {
 template <int D> using stored = typename element<D>::stored;
 template <int D> using computed = typename element<D>::computed;
 
-// N elements that are read and written in accesses of up to 16 bytes; memory is aligned to that.
+// Numbers of 32 and 64 bits and their bits. (nvcc 13.0 crashes on __builtin_bit_cast of a dependent type.)
+__device__ __forceinline__ void from_bits(u64 bits, float& x) { x = __uint_as_float(static_cast<u32>(bits)); }
+__device__ __forceinline__ void from_bits(u64 bits, double& x) {
+  x = __longlong_as_double(static_cast<i64>(bits));
+}
+template <class T> __device__ __forceinline__ void from_bits(u64 bits, T& x) { x = static_cast<T>(bits); }
+__device__ __forceinline__ u64 to_bits(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ u64 to_bits(double x) { return static_cast<u64>(__double_as_longlong(x)); }
+template <class T> __device__ __forceinline__ u64 to_bits(T x) { return static_cast<u64>(x); }
+
+// N elements that are read and written in accesses of up to 16 bytes; memory is aligned to that. `words` are
+// how they lie in memory: registers have 32 bits.
 template <int D, int N> struct pack {
   static constexpr int bytes = N * static_cast<int>(sizeof(stored<D>));
   static constexpr int alignment = bytes >= 16 ? 16 : bytes;
   struct alignas(alignment) array {
     stored<D> item[N];
   };
+  struct alignas(alignment < 4 ? 4 : alignment) words {
+    static constexpr int count = (bytes + 3) / 4;
+    u32 word[count];
 
-  static __device__ __forceinline__ void read(const void* memory, i64 at, computed<D>* to) {
-    const array a = *reinterpret_cast<const array*>(static_cast<const stored<D>*>(memory) + at);
+    __device__ __forceinline__ computed<D> get(int i) const {
+      if constexpr (sizeof(stored<D>) >= 4) {
+        stored<D> x;
+        if constexpr (sizeof(x) == 8)
+          from_bits(u64{word[2 * i]} | u64{word[2 * i + 1]} << 32, x);
+        else
+          from_bits(word[i], x);
+        return element<D>::read(x);
+      } else if constexpr (sizeof(stored<D>) == 2) {
+        return element<D>::read(stored<D>{static_cast<u16>(word[i / 2] >> (16 * (i % 2)))});
+      } else {
+        return element<D>::read(static_cast<stored<D>>(word[i / 4] >> (8 * (i % 4)) & 0xff));
+      }
+    }
+    __device__ __forceinline__ void set(int i, stored<D> x) {
+      if constexpr (sizeof(stored<D>) == 8) {
+        const u64 bits = to_bits(x);
+        word[2 * i] = static_cast<u32>(bits), word[2 * i + 1] = static_cast<u32>(bits >> 32);
+      } else if constexpr (sizeof(stored<D>) == 4) {
+        word[i] = static_cast<u32>(to_bits(x));
+      } else if constexpr (sizeof(stored<D>) == 2) {
+        word[i / 2] |= u32{x.bits} << (16 * (i % 2));
+      } else {
+        word[i / 4] |= static_cast<u32>(x) << (8 * (i % 4));
+      }
+    }
+  };
+
+  // Whole words, where there are any.
+  static __device__ __forceinline__ words read(const void* memory, i64 at) {
+    const stored<D>* from = static_cast<const stored<D>*>(memory) + at;
+    if constexpr (bytes % 4 == 0) {
+      return *reinterpret_cast<const words*>(from);
+    } else if constexpr (bytes == 2) {
+      return {{*reinterpret_cast<const u16*>(from)}};
+    } else {
+      words w{};
 #pragma unroll
-    for (int i = 0; i < N; ++i) to[i] = element<D>::read(a.item[i]);
+      for (int i = 0; i < N; ++i) w.set(i, from[i]);
+      return w;
+    }
+  }
+  static __device__ __forceinline__ void read(const void* memory, i64 at, computed<D>* to) {
+    const words w = read(memory, at);
+#pragma unroll
+    for (int i = 0; i < N; ++i) to[i] = w.get(i);
   }
   static __device__ __forceinline__ void write(void* memory, i64 at, const computed<D>* from) {
     array a;
