@@ -198,8 +198,8 @@ group_name copy_name() {
   const auto slot = [](slot_kind kind) {
     return "," + std::to_string(static_cast<u64>(kind) | u64{group_name::side_by_side} << 16) + "ull";
   };
-  return group_name("flame::kernel::group<4,1,128,1,0,false,true,flame::u32,2ull" +
-                    slot(slot_kind::input) + slot(slot_kind::output) + word({.code = code_load, .a = 0}) +
+  return group_name("flame::kernel::group<4,1,128,1,0,false,true,flame::u32,2ull" + slot(slot_kind::input) +
+                    slot(slot_kind::output) + word({.code = code_load, .a = 0}) +
                     word({.code = code_store, .a = 1, .b = 0}) + ">");
 }
 
