@@ -74,7 +74,7 @@ class prepared_contraction {
 class blas {
  public:
   // How many ways of FLAME's own there are to choose from for a contraction.
-  static constexpr std::size_t most_tiled = 10;
+  static constexpr std::size_t most_tiled = 5;
 
   // launcher: for copies, where operands need them. own_workspace: bytes that it allocates for runs that give
   // none.

@@ -28,8 +28,8 @@ class tiled_product {
     constexpr i64 limit = i64{1} << 30;
     if (plan.does() != contraction_plan::work::products || p.element == dtype::f64) return all;
     const axis_list<3> axes = plan.batches();
-    if (p.m >= limit || p.n >= limit || p.k >= limit || axes.rank > kernel::product_axes ||
-        axes.size() > 65535)
+    if (p.m >= limit || p.n >= limit || p.k >= limit || p.first_ld >= limit || p.second_ld >= limit ||
+        p.result_ld >= limit || axes.rank > kernel::product_axes || axes.size() > 65535)
       return all;
     static constexpr shape shapes[] = {
         {128, 64, 16, 8, 4, 3, 1}, {64, 64, 16, 4, 4, 3, 1}, {96, 48, 16, 6, 3, 3, 1},
@@ -37,10 +37,10 @@ class tiled_product {
         {32, 64, 16, 4, 4, 3, 1},  {32, 32, 16, 4, 2, 3, 1}, {32, 32, 32, 2, 2, 2, 1},
         {16, 32, 32, 2, 2, 2, 1},  {32, 16, 32, 2, 2, 2, 1}, {16, 16, 32, 2, 1, 2, 1},
         {56, 56, 8, 7, 2, 3, 1},   {24, 56, 8, 3, 2, 3, 1},  {56, 24, 8, 7, 2, 3, 1}};
-    static constexpr shape shapes16[] = {
-        {128, 64, 32, 64, 32, 1, 1}, {64, 64, 32, 32, 32, 1, 1}, {64, 64, 32, 32, 16, 1, 1},
-        {32, 64, 32, 32, 16, 1, 1},  {64, 32, 32, 32, 16, 1, 1}, {32, 32, 32, 16, 16, 1, 1},
-        {56, 64, 32, 56, 16, 1, 1},  {24, 64, 32, 24, 16, 1, 1}, {56, 32, 32, 56, 16, 1, 1}};
+    static constexpr shape shapes16[] = {{64, 64, 32, 32, 32, 1, 1}, {64, 64, 32, 32, 16, 1, 1},
+                                         {32, 64, 32, 32, 16, 1, 1}, {64, 32, 32, 32, 16, 1, 1},
+                                         {32, 32, 32, 16, 16, 1, 1}, {56, 64, 32, 56, 16, 1, 1},
+                                         {24, 64, 32, 24, 16, 1, 1}, {56, 32, 32, 56, 16, 1, 1}};
     auto add = [&](const shape& s) {
       tiled_product one(plan, axes, s);
       if (one.blocks_ >= i64{1} << 31) return;
@@ -91,10 +91,11 @@ class tiled_product {
     a.parts = s.parts;
     a.depth = static_cast<i32>(((p.k + s.parts - 1) / s.parts + s.k - 1) / s.k * s.k);
     a.accumulate = p.accumulate, a.scale = static_cast<float>(plan.scale());
-    a.first_ld = p.first_ld, a.second_ld = p.second_ld, a.result_ld = p.result_ld;
+    a.first_ld = static_cast<i32>(p.first_ld), a.second_ld = static_cast<i32>(p.second_ld);
+    a.result_ld = static_cast<i32>(p.result_ld);
     a.axes = axes.rank;
     for (int i = 0; i < axes.rank; ++i) {
-      a.extents[i] = static_cast<u32>(axes.items[i].extent);
+      a.extents[i] = kernel::divisor(static_cast<u32>(axes.items[i].extent));
       a.result[i] = axes.items[i].strides[0];
       a.first[i] = axes.items[i].strides[1], a.second[i] = axes.items[i].strides[2];
     }

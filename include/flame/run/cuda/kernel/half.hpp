@@ -66,9 +66,15 @@ FLAME_DEVICE float float_of(u32 bits) { return __builtin_bit_cast(float, bits); 
 FLAME_DEVICE u32 bits_of(float x) { return __builtin_bit_cast(u32, x); }
 
 FLAME_DEVICE half_word bf16_of(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  half_word y;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+#else
   const u32 b = bits_of(x);
   if ((b & 0x7fffffffu) > 0x7f800000u) return {static_cast<u16>((b >> 16) | 0x40u)};
   return {static_cast<u16>((b + 0x7fffu + ((b >> 16) & 1u)) >> 16)};
+#endif
 }
 FLAME_DEVICE float from_bf16(half_word x) { return float_of(static_cast<u32>(x.bits) << 16); }
 

@@ -1,7 +1,7 @@
 // Products of matrices without tensor cores: tiles that come to shared memory while others are summed, sums
 // in registers, and, for few and deep sums, clusters of blocks that share one tile's depth.
 #pragma once
-#include <flame/run/cuda/kernel/half.hpp>
+#include <flame/run/cuda/kernel/values.hpp>
 
 namespace flame::kernel {
 
@@ -16,13 +16,36 @@ struct product_arguments {
   i32 depth;    // of k that each of them sums, a multiple of the tile's
   i32 accumulate;
   float scale;
-  i64 first_ld, second_ld, result_ld;
+  i32 first_ld, second_ld, result_ld;
   i32 axes;
-  u32 extents[product_axes];
+  divisor extents[product_axes];
   i64 first[product_axes], second[product_axes], result[product_axes];
 };
 
 #if defined(__CUDACC__)
+
+// As a template's argument, for lambdas.
+struct yes {
+  static constexpr bool value = true;
+};
+struct no {
+  static constexpr bool value = false;
+};
+
+// Where a block's matrices begin.
+struct product_batch {
+  i64 first = 0, second = 0, result = 0;
+
+  FLAME_DEVICE explicit product_batch(const product_arguments& p) {
+    u32 rest = blockIdx.y;
+    for (int i = p.axes - 1; i >= 0; --i) {
+      const u32 above = quotient(rest, p.extents[i]);
+      const i64 at = rest - above * p.extents[i].number;
+      rest = above;
+      first += at * p.first[i], second += at * p.second[i], result += at * p.result[i];
+    }
+  }
+};
 
 FLAME_DEVICE u32 shared_address(const void* p) { return static_cast<u32>(__cvta_generic_to_shared(p)); }
 
@@ -67,12 +90,13 @@ template <bool Deep, int Vector, int Rows, int Depth, int Threads> struct produc
   i64 step;  // to the next tile
 
   // matrix: the tile's first element; rows: of the matrix, from the tile's first on.
-  FLAME_DEVICE product_tile(const float* matrix, i64 ld, int rows) : step(Deep ? Depth : Depth * ld) {
+  FLAME_DEVICE product_tile(const float* matrix, i32 ld, int rows)
+      : step(Deep ? Depth : static_cast<i64>(Depth) * ld) {
 #pragma unroll
     for (int i = 0; i < each; ++i) {
       const int line = line_of(i), along = along_of(i);
       inside[i] = (Deep ? line : along) < rows && (pieces % Threads == 0 || line < lines);
-      from[i] = matrix + (inside[i] ? line * ld + along : 0);
+      from[i] = matrix + (inside[i] ? static_cast<i64>(line) * ld + along : 0);
     }
   }
   static FLAME_DEVICE int line_of(int i) {
@@ -121,18 +145,13 @@ FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN))
   const int parts = p.parts, part = static_cast<int>(blockIdx.x) % parts;
   const int tile = static_cast<int>(blockIdx.x) / parts;
   const int row = tile % p.tiles_m * TileM, column = tile / p.tiles_m * TileN;
-  u32 batch = blockIdx.y;
-#pragma unroll
-  for (int i = product_axes - 1; i >= 0; --i) {
-    if (i >= p.axes) continue;
-    const i64 at = batch % p.extents[i];
-    batch /= p.extents[i];
-    first += at * p.first[i], second += at * p.second[i], result += at * p.result[i];
-  }
+  const product_batch batch(p);
+  first += batch.first, second += batch.second, result += batch.result;
   const int begin = part * p.depth, end = begin + p.depth < p.k ? begin + p.depth : p.k;
-  first_tile a(first + (FirstTurned ? row * p.first_ld + begin : row + begin * p.first_ld), p.first_ld,
-               p.m - row);
-  second_tile b(second + (SecondTurned ? column + begin * p.second_ld : column * p.second_ld + begin),
+  auto far = [](int lines, i32 ld) { return static_cast<i64>(lines) * ld; };
+  first_tile a(first + (FirstTurned ? far(row, p.first_ld) + begin : row + far(begin, p.first_ld)),
+               p.first_ld, p.m - row);
+  second_tile b(second + (SecondTurned ? column + far(begin, p.second_ld) : far(column, p.second_ld) + begin),
                 p.second_ld, p.n - column);
   const u32 shared = shared_address(memory);
   int fetched = begin, to = 0;
@@ -178,33 +197,42 @@ FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN))
     now = now + 1 == Stages ? 0 : now + 1;
   }
 
-  result += row + column * p.result_ld;
+  result += row + far(column, p.result_ld);
+  if (bias || p.scale != 1) {
 #pragma unroll
-  for (int i = 0; i < EachM; ++i) {
-    const float more = bias && part == 0 && row + place_m(i) < p.m ? bias[row + place_m(i)] : 0;
+    for (int i = 0; i < EachM; ++i) {
+      const float more = bias && part == 0 && row + place_m(i) < p.m ? bias[row + place_m(i)] : 0;
 #pragma unroll
-    for (int j = 0; j < EachN; ++j) sum[j][i] = bias ? fmaf(sum[j][i], p.scale, more) : sum[j][i] * p.scale;
+      for (int j = 0; j < EachN; ++j) sum[j][i] = bias ? fmaf(sum[j][i], p.scale, more) : sum[j][i] * p.scale;
+    }
   }
-  if (parts == 1) {
+  auto store = [&](auto accumulate) {
 #pragma unroll
     for (int j = 0; j < EachN; ++j) {
       if (column + place_n(j) >= p.n) continue;
+      float* line = result + far(place_n(j), p.result_ld) + tm * run_m;
 #pragma unroll
       for (int i = 0; i < EachM; i += run_m) {
         if (row + place_m(i) >= p.m) continue;
-        float* at = result + place_n(j) * p.result_ld + place_m(i);
+        float* at = line + (place_m(i) - tm * run_m);
         if constexpr (run_m == 4) {
           float4 x = {sum[j][i], sum[j][i + 1], sum[j][i + 2], sum[j][i + 3]};
-          if (p.accumulate) {
+          if constexpr (accumulate.value) {
             const float4 before = *reinterpret_cast<float4*>(at);
             x.x += before.x, x.y += before.y, x.z += before.z, x.w += before.w;
           }
           *reinterpret_cast<float4*>(at) = x;
         } else {
-          *at = p.accumulate ? *at + sum[j][i] : sum[j][i];
+          *at = accumulate.value ? *at + sum[j][i] : sum[j][i];
         }
       }
     }
+  };
+  if (parts == 1) {
+    if (p.accumulate)
+      store(yes{});
+    else
+      store(no{});
     return;
   }
 #if __CUDA_ARCH__ >= 900
@@ -227,7 +255,7 @@ FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN))
       x += one, x += other;
     }
     if (row + i >= p.m || column + j >= p.n) continue;
-    float* to_result = result + i + j * p.result_ld;
+    float* to_result = result + i + far(j, p.result_ld);
     *to_result = p.accumulate ? *to_result + x : x;
   }
   wait_for_cluster();  // the others read this block's memory

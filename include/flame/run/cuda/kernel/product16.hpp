@@ -36,7 +36,7 @@ template <bool Deep, int Vector, int Rows, int Depth, int Threads> struct produc
   pack held[each];
 
   // Zeros beyond the matrix, of which so many rows and so much depth are left.
-  FLAME_DEVICE void load(const u16* from, i64 ld, int rows, int depth) {
+  FLAME_DEVICE void load(const u16* from, i32 ld, int rows, int depth) {
 #pragma unroll
     for (int i = 0; i < each; ++i) {
       const int index = static_cast<int>(threadIdx.x) + i * Threads;
@@ -44,7 +44,7 @@ template <bool Deep, int Vector, int Rows, int Depth, int Threads> struct produc
       held[i] = pack{};
       if ((pieces % Threads == 0 || index < pieces) && line < (Deep ? rows : depth) &&
           along < (Deep ? depth : rows))
-        held[i] = *reinterpret_cast<const pack*>(from + line * ld + along);
+        held[i] = *reinterpret_cast<const pack*>(from + static_cast<i64>(line) * ld + along);
     }
   }
   FLAME_DEVICE void put(u16* to) const {
@@ -82,16 +82,10 @@ FLAME_KERNEL void __launch_bounds__(TileM / WarpM * (TileN / WarpN) * 32)
   const half_word* bias = static_cast<const half_word*>(bias_);
   const int tile = static_cast<int>(blockIdx.x);
   const int row = tile % p.tiles_m * TileM, column = tile / p.tiles_m * TileN;
-  u32 batch = blockIdx.y;
-#pragma unroll
-  for (int i = product_axes - 1; i >= 0; --i) {
-    if (i >= p.axes) continue;
-    const i64 at = batch % p.extents[i];
-    batch /= p.extents[i];
-    first += at * p.first[i], second += at * p.second[i], result += at * p.result[i];
-  }
-  first += FirstTurned ? row * p.first_ld : i64{row};
-  second += SecondTurned ? i64{column} : column * p.second_ld;
+  const product_batch batch(p);
+  auto far = [](int lines, i32 ld) { return static_cast<i64>(lines) * ld; };
+  first += batch.first + (FirstTurned ? far(row, p.first_ld) : i64{row});
+  second += batch.second + (SecondTurned ? i64{column} : far(column, p.second_ld));
   const i64 first_step = FirstTurned ? 1 : p.first_ld, second_step = SecondTurned ? p.second_ld : 1;
 
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
@@ -140,31 +134,50 @@ FLAME_KERNEL void __launch_bounds__(TileM / WarpM * (TileN / WarpN) * 32)
   struct alignas(2 * ResultVector) pack {
     half_word at[ResultVector];
   };
-#pragma unroll
-  for (int j = 0; j < each_n; ++j)
+  const int first_n = column + from_n + lane / 4, first_m = row + from_m + lane % 4 * 2;
+  half_word* corner = result + batch.result + far(first_n, p.result_ld) + first_m;
+  if (bias || p.scale != 1) {
 #pragma unroll
     for (int i = 0; i < each_m; ++i)
 #pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int n = column + from_n + j * 16 + lane / 4 + h * 8;
-        const int m = row + from_m + i * 8 + lane % 4 * 2;
-        if (n >= p.n) continue;
+      for (int v = 0; v < 2; ++v) {
+        const int m = first_m + i * 8 + v;
+        const float more = bias && m < p.m ? type::widen(bias[m]) : 0;
 #pragma unroll
-        for (int v = 0; v < 2; v += ResultVector) {
-          if (m + v >= p.m) continue;
-          pack* to = reinterpret_cast<pack*>(result + m + v + n * p.result_ld);
-          pack numbers{};
-          if (p.accumulate) numbers = *to;
+        for (int j = 0; j < each_n; ++j)
 #pragma unroll
-          for (int r = 0; r < ResultVector; ++r) {
-            float x = sum[j][i][2 * h + v + r] * p.scale;
-            if (bias) x += type::widen(bias[m + v + r]);
-            if (p.accumulate) x += type::widen(numbers.at[r]);
-            numbers.at[r] = type::narrow(x);
-          }
-          *to = numbers;
-        }
+          for (int h = 0; h < 2; ++h) sum[j][i][2 * h + v] = fmaf(sum[j][i][2 * h + v], p.scale, more);
       }
+  }
+  auto store = [&](auto accumulate) {
+#pragma unroll
+    for (int j = 0; j < each_n; ++j)
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        if (first_n + j * 16 + h * 8 >= p.n) continue;
+        half_word* line = corner + far(j * 16 + h * 8, p.result_ld);
+#pragma unroll
+        for (int i = 0; i < each_m; ++i)
+#pragma unroll
+          for (int v = 0; v < 2; v += ResultVector) {
+            if (first_m + i * 8 + v >= p.m) continue;
+            pack* to = reinterpret_cast<pack*>(line + i * 8 + v);
+            pack numbers{};
+            if constexpr (accumulate.value) numbers = *to;
+#pragma unroll
+            for (int r = 0; r < ResultVector; ++r) {
+              float x = sum[j][i][2 * h + v + r];
+              if constexpr (accumulate.value) x += type::widen(numbers.at[r]);
+              numbers.at[r] = type::narrow(x);
+            }
+            *to = numbers;
+          }
+      }
+  };
+  if (p.accumulate)
+    store(yes{});
+  else
+    store(no{});
 }
 
 #endif
