@@ -19,6 +19,12 @@ struct divisor {
   }
 };
 
+#if defined(__CUDACC__)
+__device__ __forceinline__ u32 quotient(u32 n, const divisor& d) {
+  return static_cast<u32>((u64{__umulhi(n, d.multiplier)} + n) >> d.shift);
+}
+#endif
+
 struct space {
   divisor axes[most_axes] = {};  // batch, outer, inner
   int batch_rank = 0, outer_rank = 0, inner_rank = 0;

@@ -1,7 +1,8 @@
 // Products of matrices without tensor cores: tiles that come to shared memory while others are summed, sums
 // in registers, and, for few and deep sums, clusters of blocks that share one tile's depth.
 #pragma once
-#include <flame/run/cuda/kernel/values.hpp>
+#include <flame/run/cuda/kernel/arguments.hpp>
+#include <flame/run/cuda/kernel/half.hpp>
 
 namespace flame::kernel {
 

@@ -5,10 +5,6 @@
 
 namespace flame::kernel {
 
-__device__ __forceinline__ u32 quotient(u32 n, const divisor& d) {
-  return static_cast<u32>((u64{__umulhi(n, d.multiplier)} + n) >> d.shift);
-}
-
 template <int I, class T, int N> struct cell { T item[N]; };
 template <int I, class T, int N> __device__ __forceinline__ cell<I, T, N>& get(cell<I, T, N>& c) { return c; }
 
