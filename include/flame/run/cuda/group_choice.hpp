@@ -237,7 +237,10 @@ struct chooser {
     } else {
       packs = vector_size >= 8 && !has_columns && in_row * over.outer * over.batch >= 1 << 16 ? 2 : 1;
       if (gpu.packs > 0) packs = gpu.packs;
-      const i64 threads = gpu.threads > 0 ? gpu.threads : has_columns ? 512 : 128;
+      const i64 threads = gpu.threads > 0        ? gpu.threads
+                          : !has_columns         ? 128
+                          : smallest_size() >= 2 ? 512
+                                                 : 256;
       if (has_columns && in_row > 32)
         lanes = 32;
       else
