@@ -167,6 +167,10 @@ FLAME_STAND_IN(cudaLaunchKernel,
                    cuda.run(static_cast<const std::string*>(function)->c_str(), arguments);
                  }
                })
+FLAME_STAND_IN(cudaLaunchKernelExC, (const cudaLaunchConfig_t* how, const void* function, void** arguments), {
+  return cudaLaunchKernel(function, how->gridDim, how->blockDim, arguments, how->dynamicSmemBytes,
+                          how->stream);
+})
 
 // Graphs: what is captured does not run, nor does what is launched.
 FLAME_STAND_IN(cudaStreamBeginCapture, (cudaStream_t stream, cudaStreamCaptureMode),

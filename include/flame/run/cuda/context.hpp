@@ -74,6 +74,8 @@ class context {
   [[nodiscard]] cudaStream_t stream() const { return stream_; }
   [[nodiscard]] void* zeros() const { return zeros_; }
   [[nodiscard]] staging& stage() { return staging_; }
+  // Whether kernels that wait by themselves may be started while those before them end: from sm_90 on.
+  [[nodiscard]] bool starts_early() const { return kernels().architecture() >= 90; }
   [[nodiscard]] cuda_kernels::kernel_store& kernels() const {
     return cuda_kernels::kernel_store::of(device_);
   }

@@ -50,6 +50,8 @@ struct chooser {
       throw error("flame::cuda: a fused kernel over more than 2^31 rows");
   }
   bool uses_rows = false;
+  bool is_short =
+      false;  // rows of up to 128 numbers: fewer blocks, whose starting would take longer than their work
 
   [[nodiscard]] int first_inner() const { return over.batch_rank + over.outer_rank; }
   [[nodiscard]] i64 stride(int slot, int axis) const { return bound.slots[slot].strides[axis]; }
@@ -225,9 +227,11 @@ struct chooser {
                                                             : gpu.threads > 0 ? gpu.threads
                                                                               : 512);
       lanes = threads <= 32 ? power_of_2_from(threads) : rounded_up(threads, 32);
+      is_short = !has_columns && !has_totals && lanes <= 32 && packs * vector_size <= 4;
       const i64 wanted = gpu.threads > 0 ? gpu.threads
                          : has_columns   ? (lanes == 32 || smallest_size() < 4 ? 512 : 256)
                          : has_totals    ? 512
+                         : is_short      ? 256
                                          : 128;
       teams = std::max<i64>(wanted / lanes, 1);
       while (has_columns && teams > 1 && lanes * teams * packs * vector_size * 4 > 48 * 1024) teams /= 2;
@@ -251,11 +255,14 @@ struct chooser {
     rows_a_block = teams;
     // What a block prepares pays for several rows, as long as all multiprocessors are busy.
     if (has_rows || repeats_any())
-      rows_a_block =
-          std::max<i64>(
-              over.outer * tiles / (gpu.multiprocessors * (gpu.blocks > 0 ? gpu.blocks * 8 : 128) * teams),
-              1) *
-          teams;
+      rows_a_block = std::max<i64>(over.outer * tiles /
+                                       (gpu.multiprocessors *
+                                        (gpu.blocks > 0 ? gpu.blocks * 8
+                                         : is_short     ? 8
+                                                        : 128) *
+                                        teams),
+                                   1) *
+                     teams;
     if (has_columns || has_totals) {
       // Few enough partial sums, enough blocks to fill the GPU.
       const i64 each = gpu.blocks > 0                     ? gpu.blocks

@@ -20,16 +20,25 @@ struct launcher {
                       void** arguments, cudaStream_t stream, unsigned cluster = 1) = 0;
 };
 
-// What cudaLaunchKernel does, for clusters too.
+// What cudaLaunchKernel does, for clusters too. early: a kernel that waits by itself (kernel::begin_kernel)
+// may be started while the one before it on the stream ends.
 inline cudaError_t start_kernel(const void* function, dim3 grid, dim3 block, unsigned shared_bytes,
-                                void** arguments, cudaStream_t stream, unsigned cluster) {
-  if (cluster <= 1) return cudaLaunchKernel(function, grid, block, arguments, shared_bytes, stream);
-  cudaLaunchAttribute in_clusters{};
-  in_clusters.id = cudaLaunchAttributeClusterDimension;
-  in_clusters.val.clusterDim.x = cluster, in_clusters.val.clusterDim.y = 1, in_clusters.val.clusterDim.z = 1;
+                                void** arguments, cudaStream_t stream, unsigned cluster, bool early = false) {
+  if (cluster <= 1 && !early) return cudaLaunchKernel(function, grid, block, arguments, shared_bytes, stream);
+  cudaLaunchAttribute attributes[2] = {};
   cudaLaunchConfig_t how{};
   how.gridDim = grid, how.blockDim = block, how.dynamicSmemBytes = shared_bytes, how.stream = stream;
-  how.attrs = &in_clusters, how.numAttrs = 1;
+  how.attrs = attributes;
+  if (cluster > 1) {
+    cudaLaunchAttribute& a = attributes[how.numAttrs++];
+    a.id = cudaLaunchAttributeClusterDimension;
+    a.val.clusterDim.x = cluster, a.val.clusterDim.y = 1, a.val.clusterDim.z = 1;
+  }
+  if (early) {
+    cudaLaunchAttribute& a = attributes[how.numAttrs++];
+    a.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    a.val.programmaticStreamSerializationAllowed = 1;
+  }
   return cudaLaunchKernelExC(&how, function, arguments);
 }
 

@@ -222,7 +222,8 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals) {
     l.locate(program_, externals);
     if (++r.runs < 2) return l.run_steps(program_, stream);  // loads what is loaded lazily
     r.graph = graph_of(
-        l.waits(program_), [&](int i) { return l.steps[static_cast<std::size_t>(i)].own; },
+        l.waits(program_),
+        [&](int i) { return l.c.starts_early() && l.steps[static_cast<std::size_t>(i)].own; },
         [&](int i, cudaStream_t own) { l.run_step(program_, i, own); });
   }
   check(cudaGraphLaunch(r.graph, stream), "flame::cuda", "cudaGraphLaunch");

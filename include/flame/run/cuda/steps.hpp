@@ -108,8 +108,8 @@ inline lowered_step lower_group(const program_step& s, const std::vector<int>& a
       cuda_kernels::prepared_kernel& k = group->kernels[i];
       k.set(tensors, workspace);
       void* arguments[] = {k.arguments.data()};
-      check(cudaLaunchKernel((*functions)[i], dim3(k.blocks, k.jobs), dim3(k.threads), arguments,
-                             k.shared_bytes, stream),
+      check(cuda_kernels::start_kernel((*functions)[i], dim3(k.blocks, k.jobs), dim3(k.threads),
+                                       k.shared_bytes, arguments, stream, 1, i > 0 && c.starts_early()),
             k.name.c_str(), "cudaLaunchKernel");
     }
   };
