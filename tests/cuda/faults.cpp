@@ -165,14 +165,15 @@ TEST_CASE("a kernel that cannot be compiled is said with the formula that it is 
   const std::string text = refusal([&] { static_cast<void>(f(a)); });
   CHECK(
       text.starts_with("flame::compile<cuda>: step 1 of 1, map 8: result = tanh(x) * x (in expression) has "
-                       "no kernel: flame::cuda: the kernel flame::kernel::group<"));
+                       "no kernel: flame::cuda: the kernel flame::kernel::map<"));
   CHECK(text.find(" does not compile for sm_10 ") != std::string::npos);
   CHECK(refusal([&] { static_cast<void>(f(a)); }) == text);
 }
 
 // Writes a number over what the kernel of one operand and one result writes.
 void write_result(void** arguments, float number) {
-  *static_cast<float*>(static_cast<kernel::arguments<2>*>(arguments[0])->slots[1].memory) = number;
+  const u64 address = static_cast<kernel::map_arguments<2, 1>*>(arguments[0])->word[1];
+  *reinterpret_cast<float*>(address) = number;
 }
 
 TEST_CASE("watched: the step that failed, or made a NaN, is named") {
