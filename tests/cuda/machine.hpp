@@ -113,15 +113,15 @@ class emulated : public machine {
 inline std::string compile(const std::vector<std::string>& names, const std::string& architecture,
                            std::vector<std::string>& lowered) {
   const std::string tests = std::getenv("FLAME_TESTS") ? std::getenv("FLAME_TESTS") : "tests";
-  const std::string options[] = {"-std=c++20", "-arch=" + architecture, "-I" + tests + "/../include"};
+  const std::string options[] = {"-std=c++20", "-arch=" + architecture, "--device-as-default-execution-space",
+                                 "-I" + tests + "/../include"};
   std::vector<const char*> given;
   for (const std::string& option : options) given.push_back(option.c_str());
   nvrtcProgram program{};
   check(nvrtcCreateProgram(&program,
                            "#include <flame/run/cuda/kernel/library.hpp>\n"
                            "#include <flame/run/cuda/kernel/product16.hpp>\n",
-                           "library.cu", 0,
-                           nullptr, nullptr),
+                           "library.cu", 0, nullptr, nullptr),
         "compile", "nvrtcCreateProgram");
   for (const std::string& name : names)
     check(nvrtcAddNameExpression(program, name.c_str()), "compile", "nvrtcAddNameExpression");

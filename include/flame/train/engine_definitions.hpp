@@ -31,7 +31,6 @@ step_engine<Backend, Element>::step_engine(const weights_type& w, selector selec
     half_gradient_ = bytes_tensor(std::vector<i64>{trained_ * size_of(half())});
     half_gradient_.fill(u8{0});
     copy_ = bytes_tensor(std::vector<i64>{weights_.flat().size() * size_of(half())});
-    refresh();
   } else {
     gradient_ = zeros();
   }
@@ -54,6 +53,7 @@ template <class Backend, class Element>
 auto step_engine<Backend, Element>::run(const step_functions& f, std::span<const tensor_view> batch,
                                         std::span<const double> numbers) -> const scalar& {
   entry& e = find_or_make(f, batch);
+  if (!copied_) refresh();
   std::size_t n = 0;
   for (double x : numbers) numbers_[n++] = static_cast<Element>(x);
   numbers_[n + one] = Element(1);
@@ -154,6 +154,7 @@ template <class Backend, class Element> void step_engine<Backend, Element>::refr
     refresh_ = functions_of<Backend>().prepare(static_cast<program&&>(p), {});
   }
   refresh_->run({argument_view(weights_.flat()).data, copy_.data()});
+  copied_ = true;
 }
 
 template <class Backend, class Element> auto step_engine<Backend, Element>::averaged() const -> flat_tensor {

@@ -141,6 +141,7 @@ template <class Backend, class Element> class step_engine {
   scalar loss_;
   std::vector<std::unique_ptr<entry>> entries_;
   std::unique_ptr<executable> refresh_;
+  bool copied_ = false;  // the copy holds the weights
   std::size_t last_ = 0;
   std::vector<i64> shapes_;
   std::vector<void*> pointers_;

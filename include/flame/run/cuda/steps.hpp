@@ -156,7 +156,7 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
   switch (s.library) {
     case op::contract: {
       cuda_kernels::contraction_options options = product_options;
-      const std::size_t result = s.tensors.size() - 1;
+      const auto result = static_cast<std::size_t>(s.tensors.size() - 1);
       options.alignment = {alignment(0), alignment(1), alignment(result)};
       const library::contraction what = library::contraction_of(s);
       const cuda_kernels::prepared_contraction first = libs.blas().prepare(what, options);
@@ -167,9 +167,11 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
             one.candidate = way;
             return std::make_shared<cuda_kernels::prepared_contraction>(libs.blas().prepare(what, one));
           },
-          [&libs](const cuda_kernels::prepared_contraction& x, const std::vector<void*>& t,
-                  std::byte* workspace,
-                  cudaStream_t stream) { libs.blas().run(x, t[0], t[1], t[2], stream, workspace); });
+          [&libs, result](const cuda_kernels::prepared_contraction& x, const std::vector<void*>& t,
+                          std::byte* workspace, cudaStream_t stream) {
+            void* bias = result > 2 ? t[2] : nullptr;
+            libs.blas().run(x, t[0], t[1], t[result], stream, workspace, bias);
+          });
       return r;
     }
     case op::conv:
