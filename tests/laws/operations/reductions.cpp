@@ -97,7 +97,8 @@ LAW(layer_norm_affine, layer_norm(x, 1e-3, col) * weight + v)
 LAW(layer_norm_first, layer_norm(x, 1e-3, row),
     .f32 = 3e-5)  // repeated rows cancel to 0, times 1 / sqrt(eps)
 LAW(layer_norm_two, layer_norm(z, 1e-5, row, col))
-LAW(layer_norm_chain, layer_norm(x* sigmoid(x), 1e-5, col) * v + y)
+LAW(layer_norm_chain, layer_norm(x* sigmoid(x), 1e-5, col) * v + y,
+    .f32 = 3e-5)  // fused, x sigmoid(x) less its mean of one is the product's rounding, times 1 / sqrt(eps)
 LAW(rms_norm, x* rsqrt(mean(x* x, col) + 1e-6) * weight)
 
 LAW(relu, relu(x))

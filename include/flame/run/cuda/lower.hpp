@@ -59,6 +59,8 @@ struct executable::lowered {
   }
 
   void lower(const program& p) try {
+    // A thread that has asked the runtime for nothing yet has no context, and cuBLASLt wants one.
+    check(cudaSetDevice(c.device()), "flame::cuda", "cudaSetDevice");
     drop_graphs();
     steps.clear();
     std::vector<std::string> names;
