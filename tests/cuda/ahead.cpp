@@ -137,8 +137,8 @@ std::string trained() {
   auto model = init<digits::mlp, cuda>(key(0), digits::hidden == 256);
   auto step = train_step(
       model, [](auto m, auto x, auto y) { return cross_entropy(m(x), y); }, adam{});
-  digits::images image({128, 28, 28, 1});
-  digits::labels label({128});
+  digits::images image(std::vector<i64>{128, 28, 28, 1});
+  digits::labels label(std::vector<i64>{128});
   for (i64 i = 0; i < image.size(); ++i) image.data()[i] = uniform_element<float>(1, static_cast<u64>(i));
   for (i64 i = 0; i < 128; ++i) label.data()[i] = static_cast<i32>(i % 10);
   const auto x = to<cuda>(image);
