@@ -15,12 +15,11 @@ namespace flame::cuda_code {
 // Choices by the text of what is done. A file has a line for each: the way, how many there were, the text,
 // and the microseconds of all ways when they were timed, with tabs between.
 //
-//   FLAME_CHOICES=file  choices are read from there and nothing is timed: what the file lacks is done the
-//                       first way. So are two runs, or two machines of one kind, the same to the bit.
-//   FLAME_TIMING=0      nothing is timed and no file is read: always the first way, the libraries' own
-//   advice. neither             choices are kept in the folder of compiled kernels, in a file for each kind
-//   of GPU and
-//                       version of the libraries; what it lacks is timed when a program is made ready.
+// Choices are kept in the folder of compiled kernels, in a file for each kind of GPU and version of the
+// libraries; what it lacks is timed when a program is made ready. With FLAME_CHOICES=file they are read from
+// that file and nothing is timed: what the file lacks is done the first way, so that two runs, or two
+// machines of one kind, give the same bits. With FLAME_TIMING=0 nothing is timed and no file is read: always
+// the first way, the libraries' own advice.
 class choices {
  public:
   // versions: of the GPU and the libraries, part of the file's name.
