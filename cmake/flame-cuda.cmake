@@ -3,11 +3,11 @@
 set(flame_cuda_missing)
 
 if(NOT TARGET CUDA::cudart)
-  find_package(CUDAToolkit 12.0 QUIET)
+  find_package(CUDAToolkit 12.8 QUIET)  # cudaLibraryLoadData, edges of graphs
 endif()
 foreach(library cudart nvrtc cublasLt)
   if(NOT TARGET CUDA::${library})
-    list(APPEND flame_cuda_missing "${library} of CUDA 12.0 or newer")
+    list(APPEND flame_cuda_missing "${library} of CUDA 12.8 or newer")
   endif()
 endforeach()
 
