@@ -129,11 +129,16 @@ template <bool Deep, int Vector, int Rows, int Depth, int Threads> struct produc
   }
 };
 
+// Blocks of a multiprocessor that a kernel must leave registers for; 0: compilers choose, who give 256
+// threads so few that some spill.
+constexpr int product_blocks(int threads) { return threads >= 256 ? 1 : 0; }
+
 // Vectors: elements of f32 that are fetched at once; Run: neighbours in m that are one thread's, 4 where the
 // result and the first operand lie so that this is quick.
 template <bool FirstTurned, bool SecondTurned, int FirstVector, int SecondVector, int Run, int TileM,
           int TileN, int TileK, int EachM, int EachN, int Stages>
-FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN))
+FLAME_KERNEL void __launch_bounds__(TileM / EachM * (TileN / EachN),
+                                    product_blocks(TileM / EachM * (TileN / EachN)))
     product(product_arguments p, const float* first, const float* second, const float* bias, float* result) {
   constexpr int threads = TileM / EachM * (TileN / EachN), warps_m = TileM / EachM / 8;
   constexpr int run_m = EachM % Run == 0 ? Run : 1, run_n = SecondTurned && EachN % 4 == 0 ? 4 : 1;
