@@ -175,7 +175,9 @@ struct inputs {
 
   explicit inputs(dice& roll) {
     i64 of[3];
-    for (i64& extent : of) extent = 1 + roll(6);
+    const i64 same =
+        roll(4) == 0 ? 2 + roll(4) : 0;  // where all are equal, what is turned looks like what is not
+    for (i64& extent : of) extent = same ? same : 1 + roll(6);
     if (roll(25) == 0) of[roll(3)] = 0;
     if (roll(25) == 0) of[roll(3)] = 40 + roll(300);
     for (int i = 0; i < 3; ++i) known.bind(all_axes[i], of[i], {});

@@ -8,6 +8,7 @@
 #include <flame/run/function.hpp>
 
 #include <cmath>
+#include <cstring>
 
 namespace epilogue_test {
 
@@ -34,6 +35,16 @@ inline constexpr struct bias : input<f32, feature> {
 } bias;
 inline constexpr struct row_bias : input<f32, token> {
 } row_bias;
+inline constexpr struct turned : dim<5> {
+} turned;
+inline constexpr struct other_token : dim<5> {
+} other_token;
+inline constexpr struct z : input<f32, batch, token, turned> {
+} z;
+inline constexpr struct square : input<f32, other_token, turned> {
+} square;
+inline constexpr struct third : input<f32, feature, token> {
+} third;
 inline constexpr struct other : input<f32, feature, channel> {
 } other;
 
@@ -57,6 +68,8 @@ template <class F, class... T> int folded(F& f, const T&... arguments) {
       externals.back() = memory.back().data();
     }
     host_code::arena arena;
+    // Nothing that a step reads may be there by chance.
+    std::memset(arena.reserve(p->arena_bytes), 0xFF, static_cast<std::size_t>(p->arena_bytes));
     host_code::executable(program(*p)).run(externals, arena);
     (p == &before ? first : second) = memory;
   }
@@ -78,9 +91,9 @@ const auto b = ones<f32>(feature);
 TEST_CASE("a bias along the result's last axis is the product's") {
   auto f = compile<host>(matmul(x, weight, channel) + bias, x, weight, bias);
   CHECK(folded(f, h, w, b) == 1);
-  auto turned =
+  auto reordered =
       compile<host>(permute(matmul(x, weight, channel) + bias, feature, batch, token), x, weight, bias);
-  CHECK(folded(turned, h, w, b) <= 1);
+  CHECK(folded(reordered, h, w, b) <= 1);
 }
 
 TEST_CASE("a scale that is known before or behind a product is the product's") {
@@ -107,6 +120,18 @@ TEST_CASE("what is read elsewhere too stays") {
 TEST_CASE("a bias along another axis, or as large as the result, stays") {
   auto f = compile<host>(matmul(x, weight, channel) + row_bias, x, weight, row_bias);
   CHECK(folded(f, h, w, ones<f32>(token)) == 0);
+}
+
+TEST_CASE("what turns the result as well stays, however alike the extents are") {
+  auto y = matmul(z, square, turned);  // [batch, token, other_token], both of 5
+  const auto a = ones<f32>(batch == 3, token, turned);
+  const auto s = ones<f32>(other_token, turned);
+  auto scaled = compile<host>(permute(y, batch, other_token, token) * 3_c, z, square);
+  CHECK(folded(scaled, a, s) == 0);
+  auto biased = compile<host>(permute(y, batch, other_token, token) + row_bias, z, square, row_bias);
+  CHECK(folded(biased, a, s, ones<f32>(token)) == 0);
+  auto before = compile<host>(matmul(permute(z, batch, turned, token) * 3_c, third, token), z, third);
+  CHECK(folded(before, a, ones<f32>(feature, token)) == 0);
 }
 
 TEST_CASE("attention: the biases of its layers and its scale") {

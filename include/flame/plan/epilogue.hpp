@@ -1,7 +1,7 @@
 // Scales and biases as part of the products that they stand beside: for backends whose products take them.
 #pragma once
 #include <flame/graph/reference.hpp>
-#include <flame/plan/program.hpp>
+#include <flame/plan/share.hpp>
 
 namespace flame {
 
@@ -71,7 +71,7 @@ struct simple_map {
   return {};
 }
 
-// The same elements in the same order in two buffers.
+// The same extents and strides, axis by axis.
 [[nodiscard]] inline bool lie_the_same(const located& a, const located& b) {
   if (a.element != b.element || a.rank != b.rank) return false;
   for (int i = 0; i < a.rank; ++i)
@@ -131,8 +131,14 @@ class folding {
     }
     if (m.bias >= 0) {
       bias = s.tensors[m.bias];
-      if (!along_last(s, m, made, bias) || written_between(bias.buffer, from, alike.back())) return false;
+      int last = alike[0];
+      for (int r : alike) last = r > last ? r : last;
+      // A view of the product itself is no bias.
+      if (bias.buffer == in.buffer || !along_last(s, m, made, bias) ||
+          written_between(bias.buffer, from, last))
+        return false;
     }
+    if (m.bias < 0 && !is_scale(scale_of(product) * m.scale)) return false;
     // One step's result may be one of the program's: it is written there. Of several each is read from where
     // the product writes.
     if (alike.size() == 1 && !own(out.buffer)) {
@@ -169,7 +175,8 @@ class folding {
     const simple_map n = simple_map_of(t);
     if (!n || (n.bias < 0) != (m.bias < 0) || n.scale != m.scale) return false;
     const located &in = t.tensors[n.in], &out = t.tensors[n.out];
-    if (in.buffer != s.tensors[m.in].buffer || !covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out))
+    if (in.buffer != s.tensors[m.in].buffer || !covers(p_, in) || !covers(p_, out) ||
+        !lie_the_same(in, out) || !lie_alike(t, n.in, n.out))
       return false;
     if (m.bias < 0) return true;
     const located &one = t.tensors[n.bias], &other = s.tensors[m.bias];
@@ -193,7 +200,9 @@ class folding {
     program_step& s = p_.steps[i];
     const located &in = s.tensors[m.in], &out = s.tensors[m.out];
     if (!own(out.buffer) || writers_[out.buffer] != 1 || readers_[out.buffer].empty()) return;
-    if (!covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out)) return;
+    if (!covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out) || !lie_alike(s, m.in, m.out)) return;
+    for (int r : readers_[out.buffer])
+      if (!is_scale(scale_of(p_.steps[r]) * m.scale)) return;
     int last = i;
     for (int r : readers_[out.buffer]) {
       const program_step& t = p_.steps[r];
@@ -213,11 +222,18 @@ class folding {
     gone_[i] = 1;
   }
 
+  // Far from what f32 holds: operands and sums that fit do so scaled or not, but for a few powers of 2.
+  [[nodiscard]] static bool is_scale(double x) {
+    const double size = x < 0 ? -x : x;
+    return size >= 0x1p-24 && size <= 0x1p24;
+  }
+  [[nodiscard]] static double scale_of(const program_step& product) {
+    return product.data.empty() ? 1 : __builtin_bit_cast(double, product.data[0]);
+  }
   static void rescale(program_step& product, double scale) {
-    double before = 1;
-    if (!product.data.empty()) before = __builtin_bit_cast(double, product.data[0]);
+    const double all = scale_of(product) * scale;
     product.data.clear();
-    product.data.push(__builtin_bit_cast(u64, before * scale));
+    product.data.push(__builtin_bit_cast(u64, all));
   }
   [[nodiscard]] bool written_between(int buffer, int after, int until) const {
     for (int i = after + 1; i <= until; ++i)

@@ -19,6 +19,7 @@ struct contraction_options {
   operand_alignment alignment;
   int candidate = 0;        // which way: cuBLASLt's algorithms, its best first, then FLAME's own kernels
   int most_candidates = 1;  // how many of either are looked for, up to 32: what can be timed
+  bool takes_bias = true;   // cuBLASLt may read a bias: it is aligned to 16 bytes
   int architecture = 0, multiprocessors = 0;  // of the GPU, 90 for sm_90; 0: no kernels of FLAME's own
 };
 
@@ -101,7 +102,7 @@ class blas {
                                              const contraction_options& options = {}) {
     prepared_contraction to;
     // cuBLASLt adds no bias in f64.
-    to.plan_ = contraction_plan(x, options.alignment, x.element != dtype::f64);
+    to.plan_ = contraction_plan(x, options.alignment, options.takes_bias && x.element != dtype::f64);
     to.alignment_ = options.alignment;
     if (to.plan_.does() == contraction_plan::work::products) {
       choose(to, x, options);
@@ -262,8 +263,8 @@ class blas {
     constexpr int room = 32;
     cublasLtMatmulHeuristicResult_t found[room] =
         {};  // in a std::vector it ends nvcc 13.0: a struct without a name
-    const int wanted =
-        options.most_candidates > options.candidate ? options.most_candidates : options.candidate + 1;
+    // As many whichever is taken: ways have their numbers.
+    const int wanted = options.most_candidates > 1 ? options.most_candidates : options.candidate + 1;
     const int asked = wanted < room ? wanted : room;
     int algorithms = 0;
     const cublasStatus_t status =

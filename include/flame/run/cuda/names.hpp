@@ -44,7 +44,9 @@ namespace flame::cuda_kernels {
   switch (s.library) {
     case op::contract: {
       const std::vector<i64> at = operand_alignments(p, s);
-      return contraction_plan(library::contraction_of(s), {at[0], at[1], at.back()}).names();
+      const library::contraction what = library::contraction_of(s);
+      const bool takes_bias = what.element != dtype::f64 && (!what.biased || at[2] >= 16);
+      return contraction_plan(what, {at[0], at[1], at.back()}, takes_bias).names();
     }
     case op::conv:
     case op::conv_data:
