@@ -43,7 +43,12 @@ class program_on_device final : public flame::executable {
   [[nodiscard]] const program& plan() const override { return run_.plan(); }
   void run(const std::vector<void*>& externals) override {
     const cudaStream_t stream = stream_now();
-    if (!block_ && run_.bytes() == 0) return run_.run(externals);  // all its memory is the caller's
+    if (!block_ && run_.bytes() == 0) {  // all its memory is the caller's
+      run_.run(externals);
+      // But for a workspace that less aligned operands have made it take just now.
+      if (run_.bytes() > 0) follow(context_.stream(), stream), last_ = stream;
+      return;
+    }
     const bool other = stream != last_;
     if (other) follow(stream, context_.stream());
     last_ = nullptr;  // not yet, should anything fail
