@@ -201,14 +201,13 @@ class folding {
     const located &in = s.tensors[m.in], &out = s.tensors[m.out];
     if (!own(out.buffer) || writers_[out.buffer] != 1 || readers_[out.buffer].empty()) return;
     if (!covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out) || !lie_alike(s, m.in, m.out)) return;
-    for (int r : readers_[out.buffer])
-      if (!is_scale(scale_of(p_.steps[r]) * m.scale)) return;
     int last = i;
     for (int r : readers_[out.buffer]) {
       const program_step& t = p_.steps[r];
       if (t.code || t.library != op::contract || gone_[r]) return;
       if (t.tensors.size() != 3 || (t.tensors[0].buffer == out.buffer && t.tensors[1].buffer == out.buffer))
         return;
+      if (!is_scale(scale_of(t) * m.scale)) return;
       last = r > last ? r : last;
     }
     if (written_between(in.buffer, i, last)) return;

@@ -19,7 +19,6 @@ struct contraction_options {
   operand_alignment alignment;
   int candidate = 0;        // which way: cuBLASLt's algorithms, its best first, then FLAME's own kernels
   int most_candidates = 1;  // how many of either are looked for, up to 32: what can be timed
-  bool takes_bias = true;   // cuBLASLt may read a bias: it is aligned to 16 bytes
   int architecture = 0, multiprocessors = 0;  // of the GPU, 90 for sm_90; 0: no kernels of FLAME's own
 };
 
@@ -101,8 +100,7 @@ class blas {
   [[nodiscard]] prepared_contraction prepare(const library::contraction& x,
                                              const contraction_options& options = {}) {
     prepared_contraction to;
-    // cuBLASLt adds no bias in f64.
-    to.plan_ = contraction_plan(x, options.alignment, options.takes_bias && x.element != dtype::f64);
+    to.plan_ = contraction_plan(x, options.alignment, blas_takes_bias(x, options.alignment));
     to.alignment_ = options.alignment;
     if (to.plan_.does() == contraction_plan::work::products) {
       choose(to, x, options);

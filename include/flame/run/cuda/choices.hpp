@@ -148,30 +148,8 @@ class trial {
   // Microseconds of what start(stream) puts on a stream, in a graph that repeats it: the least of some
   // rounds.
   template <class Start> [[nodiscard]] double microseconds(Start&& start) const {
-    constexpr int repetitions = 8, rounds = 4;
     start(c_.stream());  // loads what is loaded lazily
-    capture captured;
-    for (int i = 0; i < repetitions; ++i) start(captured.stream());
-    const cudaGraphExec_t graph = captured.end();
-    cudaEvent_t begin = nullptr, end = nullptr;
-    check(cudaEventCreate(&begin), "flame::cuda", "cudaEventCreate");
-    check(cudaEventCreate(&end), "flame::cuda", "cudaEventCreate");
-    double least = -1;
-    for (int round = 0; round <= rounds; ++round) {  // the first warms up
-      // Keeps the GPU busy until the rest is on the stream.
-      check(cudaGraphLaunch(graph, c_.stream()), "flame::cuda", "cudaGraphLaunch");
-      cudaEventRecord(begin, c_.stream());
-      check(cudaGraphLaunch(graph, c_.stream()), "flame::cuda", "cudaGraphLaunch");
-      cudaEventRecord(end, c_.stream());
-      check(cudaEventSynchronize(end), "flame::cuda", "cudaEventSynchronize");
-      float ms = 0;
-      check(cudaEventElapsedTime(&ms, begin, end), "flame::cuda", "cudaEventElapsedTime");
-      const double each = 1e3 * static_cast<double>(ms) / repetitions;
-      if (round > 0 && (least < 0 || each < least)) least = each;
-    }
-    cudaEventDestroy(begin), cudaEventDestroy(end);
-    cudaGraphExecDestroy(graph);
-    return least;
+    return 1e3 * graph_milliseconds(c_.stream(), 8, 5, start);
   }
 
  private:

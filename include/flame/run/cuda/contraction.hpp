@@ -20,7 +20,7 @@ struct matrix_product {
 
 // Bytes to which operands will be aligned, each a power of 2.
 struct operand_alignment {
-  i64 a = 16, b = 16, out = 16;
+  i64 a = 16, b = 16, out = 16, bias = 16;
 };
 
 // The alignment, up to 16 bytes, of what lies so many bytes behind memory that is aligned to 16.
@@ -28,6 +28,11 @@ struct operand_alignment {
   i64 to = 16;
   while (bytes % to != 0) to /= 2;
   return to;
+}
+
+// Whether cuBLASLt adds the bias: not in f64, and it reads 16 bytes at once.
+[[nodiscard]] inline bool blas_takes_bias(const library::contraction& x, const operand_alignment& alignment) {
+  return x.element != dtype::f64 && alignment.bias >= 16;
 }
 
 // How to make out[batch, m, n] += a[batch, m, k] b[batch, k, n] from such products. The axes of each of the

@@ -60,6 +60,7 @@ struct executable::lowered {
 
   void lower(const program& p) try {
     // A thread that has asked the runtime for nothing yet has no context, and cuBLASLt wants one.
+    const context::guard use(c.device());
     check(cudaSetDevice(c.device()), "flame::cuda", "cudaSetDevice");
     drop_graphs();
     steps.clear();
@@ -239,25 +240,10 @@ FLAME_FUNCTION std::vector<double> executable::time(const std::vector<void*>& ex
   l.drop_graphs();
   l.locate(program_, externals);
   l.run_steps(program_, stream);
-  cudaEvent_t begin = nullptr, end = nullptr;
-  check(cudaEventCreate(&begin), "flame::cuda", "cudaEventCreate");
-  check(cudaEventCreate(&end), "flame::cuda", "cudaEventCreate");
   std::vector<double> milliseconds;
-  for (int i = 0; i < program_.steps.size(); ++i) {
-    capture captured;
-    for (int k = 0; k < repetitions; ++k) l.run_step(program_, i, captured.stream());
-    const cudaGraphExec_t graph = captured.end();
-    check(cudaGraphLaunch(graph, stream), "flame::cuda", "cudaGraphLaunch");
-    check(cudaEventRecord(begin, stream), "flame::cuda", "cudaEventRecord");
-    check(cudaGraphLaunch(graph, stream), "flame::cuda", "cudaGraphLaunch");
-    check(cudaEventRecord(end, stream), "flame::cuda", "cudaEventRecord");
-    check(cudaEventSynchronize(end), "flame::cuda", "cudaEventSynchronize");
-    float taken = 0;
-    check(cudaEventElapsedTime(&taken, begin, end), "flame::cuda", "cudaEventElapsedTime");
-    cudaGraphExecDestroy(graph);
-    milliseconds.push_back(static_cast<double>(taken) / repetitions);
-  }
-  cudaEventDestroy(begin), cudaEventDestroy(end);
+  for (int i = 0; i < program_.steps.size(); ++i)
+    milliseconds.push_back(
+        graph_milliseconds(stream, repetitions, 1, [&](cudaStream_t own) { l.run_step(program_, i, own); }));
   return milliseconds;
 }
 

@@ -45,8 +45,8 @@ namespace flame::cuda_kernels {
     case op::contract: {
       const std::vector<i64> at = operand_alignments(p, s);
       const library::contraction what = library::contraction_of(s);
-      const bool takes_bias = what.element != dtype::f64 && (!what.biased || at[2] >= 16);
-      return contraction_plan(what, {at[0], at[1], at.back()}, takes_bias).names();
+      const operand_alignment all = {at[0], at[1], at.back(), what.biased ? at[2] : 16};
+      return contraction_plan(what, all, blas_takes_bias(what, all)).names();
     }
     case op::conv:
     case op::conv_data:
@@ -69,7 +69,8 @@ namespace flame::cuda_kernels {
 
 // Name expressions, as compile_kernel and kernel_store::prepare take them, of all kernels that a program
 // starts on a GPU: sorted, each once. Where a program comes from: function.plan(arguments...) and
-// train_step's plan(), of whichever backend, since a program names none.
+// train_step's plan(). The host's have a few kernels more: scales and biases that are parts of products on
+// cuda (plan/epilogue.hpp).
 //
 // What depends on the answers of cuBLASLt and cuDNN on a GPU is left out: the kernels that multiply
 // (product_names) and convolve instead of those. A program that is then run with memory aligned to less than

@@ -157,8 +157,7 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     case op::contract: {
       cuda_kernels::contraction_options options = product_options;
       const auto result = static_cast<std::size_t>(s.tensors.size() - 1);
-      options.alignment = {alignment(0), alignment(1), alignment(result)};
-      options.takes_bias = result == 2 || alignment(2) >= 16;
+      options.alignment = {alignment(0), alignment(1), alignment(result), result > 2 ? alignment(2) : 16};
       const library::contraction what = library::contraction_of(s);
       const cuda_kernels::prepared_contraction first = libs.blas().prepare(what, options);
       choose_way(

@@ -19,13 +19,14 @@ class tiled_product {
     int m, n, k, each_m, each_n, stages, parts;
   };
 
-  // Ways to make plan's products, the quickest by a rough count first; none for f64, and for products that
-  // are too many or too large. multiprocessors: of the GPU.
+  // Ways to make plan's products, the quickest by a rough count first; none for f64, before sm_80, and for
+  // products that are too many or too large. multiprocessors: of the GPU.
   [[nodiscard]] static std::vector<tiled_product> ways(const contraction_plan& plan, int architecture,
                                                        int multiprocessors, std::size_t most) {
     std::vector<tiled_product> all;
     const matrix_product& p = plan.product();
     constexpr i64 limit = i64{1} << 30;
+    if (architecture < 80) return all;  // memory fetched in the background, tensor cores of bf16
     if (plan.does() != contraction_plan::work::products || p.element == dtype::f64) return all;
     const axis_list<3> axes = plan.batches();
     if (p.m >= limit || p.n >= limit || p.k >= limit || p.first_ld >= limit || p.second_ld >= limit ||
