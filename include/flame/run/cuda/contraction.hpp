@@ -30,6 +30,12 @@ struct operand_alignment {
   return to;
 }
 
+// Of a tensor's first element, in a buffer that is aligned so.
+[[nodiscard]] inline i64 tensor_alignment(i64 buffer, const located& t) {
+  const i64 offset = alignment_at(t.offset * size_of(t.element));
+  return buffer < offset ? buffer : offset;
+}
+
 // Whether cuBLASLt adds the bias: not in f64, and it reads 16 bytes at once.
 [[nodiscard]] inline bool blas_takes_bias(const library::contraction& x, const operand_alignment& alignment) {
   return x.element != dtype::f64 && alignment.bias >= 16;

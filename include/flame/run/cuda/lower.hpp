@@ -68,7 +68,9 @@ struct executable::lowered {
     for (int i = 0; i < p.steps.size(); ++i) try {
         const program_step& s = p.steps[i];
         std::vector<int> given;
-        for (const located& t : s.tensors) given.push_back(lowering::alignment_of(p, t, alignments));
+        for (const located& t : s.tensors)
+          given.push_back(cuda_kernels::buffer_alignment(
+              p, t, t.buffer < 0 ? 0 : alignments[static_cast<std::size_t>(t.buffer)]));
         steps.push_back(s.code ? lower_group(s, given, c, asked) : lower_library(s, given, libs));
         names.insert(names.end(), steps.back().names.begin(), steps.back().names.end());
       } catch (const error& e) {

@@ -16,8 +16,7 @@ namespace flame::cuda_kernels {
 // Of each tensor's address in bytes, as a program is first lowered: memory that is given to it aligned to 16.
 [[nodiscard]] inline std::vector<int> expected_alignments(const program& p, const program_step& s) {
   std::vector<int> all;
-  for (const located& t : s.tensors)
-    all.push_back(t.buffer < 0 ? 256 : p.buffers[t.buffer].kind == buffer_kind::arena ? 64 : 16);
+  for (const located& t : s.tensors) all.push_back(buffer_alignment(p, t));
   return all;
 }
 
@@ -26,8 +25,7 @@ namespace flame::cuda_kernels {
   const std::vector<int> buffers = expected_alignments(p, s);
   std::vector<i64> all;
   for (std::size_t i = 0; i < buffers.size(); ++i) {
-    const located& t = s.tensors[static_cast<int>(i)];
-    all.push_back(std::min<i64>(buffers[i], alignment_at(t.offset * size_of(t.element))));
+    all.push_back(tensor_alignment(buffers[i], s.tensors[static_cast<int>(i)]));
   }
   return all;
 }

@@ -13,6 +13,12 @@
 
 namespace flame::cuda_kernels {
 
+// The address of a tensor's buffer is a multiple of this before a program runs; external: where it is given.
+[[nodiscard]] inline int buffer_alignment(const program& p, const located& t, int external = 16) {
+  if (t.buffer < 0) return 256;
+  return p.buffers[t.buffer].kind == buffer_kind::arena ? 64 : external;
+}
+
 // A kernel ready to launch but for the addresses of tensors.
 struct prepared_kernel {
   std::string name;  // as a C++ expression

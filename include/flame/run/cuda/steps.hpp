@@ -23,12 +23,6 @@ struct lowered_step {
 
 namespace lowering {
 
-// The address of tensor i is a multiple of this, as far as is known before the run.
-inline int alignment_of(const program& p, const located& t, const std::vector<int>& externals) {
-  if (t.buffer < 0) return 256;
-  const buffer& b = p.buffers[t.buffer];
-  return b.kind == buffer_kind::arena ? 64 : externals[static_cast<std::size_t>(t.buffer)];
-}
 inline std::string place_of(const program_step& s) {
   if (!s.function) return {};
   return " (in " + std::string(s.function->name.data, static_cast<std::size_t>(s.function->name.size)) + ")";
@@ -150,8 +144,7 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
   product_options.architecture = c.kernels().architecture();
   product_options.multiprocessors = c.multiprocessors();
   auto alignment = [&](std::size_t i) {
-    const located& t = s.tensors[static_cast<int>(i)];
-    return std::min<i64>(alignments[i], cuda_kernels::alignment_at(t.offset * size_of(t.element)));
+    return cuda_kernels::tensor_alignment(alignments[i], s.tensors[static_cast<int>(i)]);
   };
   switch (s.library) {
     case op::contract: {
