@@ -31,6 +31,7 @@
 #include <flame/nn/forward.hpp>
 #include <flame/nn/layers.hpp>
 #include <flame/nn/lora.hpp>
+#include <flame/nn/norm.hpp>
 #include <flame/nn/sequential.hpp>
 #include <flame/nn/summary.hpp>
 #include <flame/optim/schedule.hpp>

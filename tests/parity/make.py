@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+import composites
 import networks
 import operations
 
@@ -125,13 +126,18 @@ def compare(path, tensors, attributes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with the files, write nothing")
-    check = parser.parse_args().check
+    parser.add_argument("only", nargs="*", help="of these files alone: composites")
+    arguments = parser.parse_args()
+    check, only = arguments.check, arguments.only
     torch.set_num_threads(1)
-    files = list(networks_files())
+    files = list(networks_files()) if not only or {"mlp", "cnn", "dit"} & set(only) else []
     files.append(("ops", *operations.all_cases()))
+    files.append(("composites", *composites.all_cases()))
     files.append(("optim", *operations.optimizers()))
     failed = False
     for name, tensors, attributes in files:
+        if only and name not in only:
+            continue
         path = DATA / f"{name}.safetensors"
         if check:
             problem = compare(path, tensors, attributes)

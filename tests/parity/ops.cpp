@@ -1,5 +1,6 @@
-// Every operation beside PyTorch: values and vector-Jacobian products of data/ops.safetensors (README.md), in
-// f64 by the reference evaluator and the host, in f32 by the host; also where there is no derivative.
+// Every operation beside PyTorch: values and vector-Jacobian products of data/ops.safetensors and
+// data/composites.safetensors (README.md), in f64 by the reference evaluator and the host, in f32 by the
+// host; also where there is no derivative.
 #include <flame/io/safetensors_reader.hpp>
 #include <nlohmann/json.hpp>
 
@@ -84,7 +85,8 @@ namespace {
 }
 
 [[nodiscard]] formula formula_of(const test_case& c) {
-  for (auto make : {elementwise, reductions, others})
+  for (auto make :
+       {elementwise, reductions, others, activations, norms, losses, pictures, positions, arrangements})
     if (formula f = make(c); f.n >= 0) return f;
   throw error("parity: no formula for " + c.name);
 }
@@ -215,10 +217,10 @@ void check_case(const test_case& c) {
   }
 }
 
-TEST_CASE("every operation gives what PyTorch gives") {
+void check_file(const std::string& file_name, std::size_t least) {
   const char* tests = std::getenv("FLAME_TESTS");
   REQUIRE(tests != nullptr);
-  const safetensors::reader file(std::string(tests) + "/parity/data/ops.safetensors");
+  const safetensors::reader file(std::string(tests) + "/parity/data/" + file_name + ".safetensors");
   std::set<std::string> seen;
   for (const auto& [name, text] : file.metadata()) {
     nlohmann::json attributes = nlohmann::json::parse(text, nullptr, false);
@@ -226,8 +228,11 @@ TEST_CASE("every operation gives what PyTorch gives") {
     seen.insert(name);
     check_case({name, &attributes, &file});
   }
-  CHECK(seen.size() >= 200);
+  CHECK(seen.size() >= least);
 }
+
+TEST_CASE("every operation gives what PyTorch gives") { check_file("ops", 200); }
+TEST_CASE("every composite gives what PyTorch gives") { check_file("composites", 300); }
 
 }  // namespace
 }  // namespace flame::parity

@@ -138,6 +138,12 @@ constexpr auto clamp(const A& x, const L& low, const H& high) {
   return where(low <= x && x <= high, x, outside);
 }
 
+// lerp(a, b, t) = a + t (b - a)
+template <operand_type A, operand_type B, class T>
+constexpr auto lerp(const A& a, const B& b, const T& t) {
+  return a + t * (b - a);
+}
+
 // one_hot(index, axis): 1 where the axis's position is the index, else 0.
 template <element Element = f32, operand_type I, axis Axis>
 constexpr auto one_hot(const I& index, const Axis& a) {

@@ -83,5 +83,32 @@ class test_case {
 [[nodiscard]] formula elementwise(const test_case& c);
 [[nodiscard]] formula reductions(const test_case& c);
 [[nodiscard]] formula others(const test_case& c);
+// Of data/composites.safetensors.
+[[nodiscard]] formula activations(const test_case& c);
+[[nodiscard]] formula norms(const test_case& c);
+[[nodiscard]] formula losses(const test_case& c);
+[[nodiscard]] formula pictures(const test_case& c);
+[[nodiscard]] formula positions(const test_case& c);
+[[nodiscard]] formula arrangements(const test_case& c);
+
+// The arguments of a formula as they are taken.
+struct formula_maker {
+  const test_case& c;
+  formula f = {};
+
+  template <class Element, const auto&... Axes> auto take(const char* name, const arrangement& how) {
+    auto s = laws::leaf<Element, Axes...>("x");
+    f.arguments.push_back({name, (*s.g)[s.n].leaf, how});
+    return s;
+  }
+  template <class Element, const auto&... Axes> auto take(const char* name) {
+    return take<Element, Axes...>(name, as_stored(c.shape(name)));
+  }
+  template <class Sym> void give(const Sym& s, const arrangement& how) {
+    f.n = s.n;
+    f.output = how;
+  }
+  template <class Sym> void give(const Sym& s) { give(s, as_stored(c.shape("output"))); }
+};
 
 }  // namespace flame::parity

@@ -1,0 +1,55 @@
+// Tensors side by side, repeated, rolled, cut in triangles.
+#include <flame/expr/arrange.hpp>
+#include <flame/expr/mask.hpp>
+
+#include "cases.hpp"
+
+namespace flame::parity {
+
+namespace {
+
+using laws::col;
+using laws::row;
+inline constexpr struct three : dim<3> {
+} three;
+inline constexpr struct wide : dim<> {
+} wide;
+inline constexpr struct part : dim<> { } part; }  // namespace
+
+formula arrangements(const test_case& c) {
+  formula_maker m{c};
+  const std::string& op = c.op;
+  auto x = [&](const char* name) { return m.take<f64, row, col>(name); };
+  if (op == "stacked") {
+    auto a = x("a"), b = x("b"), d = x("d");
+    m.give(stacked(three, a, b, d));
+  }
+  if (op == "tile") m.give(tile<3>(x("x"), col, wide));
+  if (op == "repeat_interleave") m.give(repeat_interleave<3>(x("x"), col, wide));
+  if (op == "chunk") {
+    auto [first, second] = chunk<2>(x("x"), col, part);
+    m.give(second * exp(first));
+  }
+  if (op == "roll") {
+    const double shift = c.number("shift");
+    auto whole = x("x");
+    if (shift == 1) m.give(roll<1>(whole, col));
+    if (shift == -2) m.give(roll<-2>(whole, col));
+    if (shift == 2) m.give(roll<2>(whole, col));
+    if (shift == 0) m.give(roll<0>(whole, col));
+  }
+  if (op == "tril" || op == "triu") {
+    const double diagonal = c.number("diagonal");
+    auto whole = x("x");
+    if (diagonal == -1) op == "tril" ? m.give(tril<-1>(whole, row, col)) : m.give(triu<-1>(whole, row, col));
+    if (diagonal == 0) op == "tril" ? m.give(tril(whole, row, col)) : m.give(triu(whole, row, col));
+    if (diagonal == 2) op == "tril" ? m.give(tril<2>(whole, row, col)) : m.give(triu<2>(whole, row, col));
+  }
+  if (op == "masked_fill") {
+    auto whole = x("x");
+    m.give(masked_fill(whole, m.take<bool, row, col>("mask"), -3));
+  }
+  return m.f;
+}
+
+}  // namespace flame::parity
