@@ -50,9 +50,9 @@ constexpr auto group_norm(const A& x, double eps, const Channel& channel, const 
                 "flame::group_norm<groups>(x, eps, channel, axes...): channel is no axis of the operand");
   static_assert(even, "flame::group_norm<groups>(x, eps, channel, axes...): groups must divide the channels");
   if constexpr (has && even && detail::composes<shape_of<A>, Channel, Axes...>) {
-    using group = detail::groups_axis<Groups>;
+    using parts = detail::groups_axis<Groups>;
     using member = detail::member_axis<C, Groups>;
-    return merge(layer_norm(split(x, channel, group{}, member{}), eps, axes..., member{}), group{}, member{},
+    return merge(layer_norm(split(x, channel, parts{}, member{}), eps, axes..., member{}), parts{}, member{},
                  channel);
   }
 }
