@@ -1,6 +1,7 @@
 // An order of a program's steps in which little memory is alive at once.
 #pragma once
 #include <flame/plan/share.hpp>
+#include <flame/plan/step_order.hpp>
 
 namespace flame {
 
@@ -10,30 +11,31 @@ namespace planning {
 class ordering {
  public:
   explicit ordering(const program& p) : p_(p) {
-    const int n = p.steps.size(), buffers = p.buffers.size();
+    const int n = p.steps.size();
     before_.resize(n), after_.resize(n), reads_.resize(n), makes_.resize(n);
-    readers_.resize(buffers);
-    list<list<span>> written, read;  // by buffer
-    written.resize(buffers), read.resize(buffers);
+    readers_.resize(p.buffers.size());
+    list<i64> base;  // by buffer: no two share a place yet
+    i64 end = 0;
+    for (const buffer& b : p.buffers) base.push(end), end += b.bytes;
+    list<u8> written;
+    written.resize(p.buffers.size(), 0);
+    step_order order;
     for (int i = 0; i < n; ++i) {
       const program_step& s = p.steps[i];
       for (int k = 0; k < s.tensors.size(); ++k) {
-        if (!reads(s, k)) continue;
         const int b = s.tensors[k].buffer;
-        const span mine = span_of(s.tensors[k], i);
-        for (const span& w : written[b]) depend(w, mine);
-        read[b].push(mine);
-        if (lives::of_arena(p, b) && !reads_[i].has(b)) reads_[i].push(b), readers_[b].push(i);
+        if (b < 0) continue;
+        const stretch mine = stretch_of(s.tensors[k], base[b]);
+        if (writes(s, k)) {
+          order.write(mine);
+          if (lives::of_arena(p, b) && !written[b]) makes_[i].push(b);
+          written[b] = 1;
+        } else {
+          order.read(mine);
+          if (lives::of_arena(p, b) && !reads_[i].has(b)) reads_[i].push(b), readers_[b].push(i);
+        }
       }
-      for (int k = 0; k < s.tensors.size(); ++k) {
-        if (!writes(s, k)) continue;
-        const int b = s.tensors[k].buffer;
-        const span mine = span_of(s.tensors[k], i);
-        for (const span& w : written[b]) depend(w, mine);
-        for (const span& r : read[b]) depend(r, mine);
-        if (lives::of_arena(p, b) && written[b].empty()) makes_[i].push(b);
-        written[b].push(mine);
-      }
+      for (int w : order.next()) before_[i].push(w), after_[w].push(i);
     }
   }
 
@@ -48,41 +50,11 @@ class ordering {
   }
 
  private:
-  // Elements [low, high) of a buffer, in bytes, that a step reads or writes; where there is a period, in each
-  // such stretch from low on the first `width` of it.
-  struct span {
-    int step;
-    i64 low, high, period, width;
-  };
   struct best_so_far {
     list<int> order;
     i64 peak;
   };
 
-  static span span_of(const located& t, int step) {
-    const located::reach r = t.bytes();
-    int widest = -1;
-    i64 width = 1;
-    for (int i = 0; i < t.rank; ++i)
-      if (t.extents[i] > 1 && (widest < 0 || t.strides[i] > t.strides[widest])) widest = i;
-    for (int i = 0; i < t.rank; ++i)
-      if (i != widest) width += (t.extents[i] - 1) * (t.strides[i] < 0 ? -t.strides[i] : t.strides[i]);
-    const i64 size = size_of(t.element), period = widest < 0 ? 0 : t.strides[widest];
-    return {step, r.low, r.high, width < period ? period * size : 0, width * size};
-  }
-  // Parts of one tensor that lie side by side, row by row, do not meet.
-  static bool apart(const span& a, const span& b) {
-    if (a.low >= b.high || b.low >= a.high) return true;
-    if (a.period == 0 || a.period != b.period) return false;
-    const i64 from_a = (b.low % a.period - a.low % a.period + a.period) % a.period;
-    return from_a >= a.width && from_a + b.width <= a.period;
-  }
-  void depend(const span& a, const span& b) {
-    if (a.step == b.step || apart(a, b)) return;
-    if (!after_[a.step].empty() && after_[a.step].back() == b.step) return;
-    after_[a.step].push(b.step);
-    before_[b.step].push(a.step);
-  }
   [[nodiscard]] i64 bytes(const list<int>& buffers) const {
     i64 n = 0;
     for (int b : buffers) n += p_.buffers[b].bytes;

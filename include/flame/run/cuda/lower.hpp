@@ -1,5 +1,6 @@
 // Programs lowered to kernels and calls of CUDA's libraries: the definitions of run/cuda/execute.hpp.
 #pragma once
+#include <flame/plan/step_order.hpp>
 #include <flame/run/cuda/device.hpp>
 #include <flame/run/cuda/steps.hpp>
 #include <flame/run/cuda/watch.hpp>
@@ -176,23 +177,27 @@ struct executable::lowered {
     }
     all.finish();
   }
+  [[nodiscard]] static i64 address_of(const void* memory) {
+    return static_cast<i64>(reinterpret_cast<std::intptr_t>(memory));
+  }
   // By step: the steps that it waits for.
   [[nodiscard]] std::vector<std::vector<int>> waits(const program& p) const {
-    step_order order;
+    planning::step_order order;
     std::vector<std::vector<int>> to;
     for (int i = 0; i < p.steps.size(); ++i) {
       const program_step& s = p.steps[i];
       for (int k = 0; k < s.tensors.size(); ++k) {
         const located& t = s.tensors[k];
         if (t.zero || t.buffer < 0) continue;
-        const located::reach r = t.bytes();
-        const std::byte* at = base[static_cast<std::size_t>(t.buffer)];
+        const planning::stretch mine =
+            planning::stretch_of(t, address_of(base[static_cast<std::size_t>(t.buffer)]));
         if (s.writes[k])
-          order.write(at + r.low, r.high - r.low);
+          order.write(mine);
         else
-          order.read(at + r.low, r.high - r.low);
+          order.read(mine);
       }
-      order.write(workspace_of(p, i), steps[static_cast<std::size_t>(i)].workspace);
+      const i64 scratch = address_of(workspace_of(p, i));
+      order.write({scratch, scratch + steps[static_cast<std::size_t>(i)].workspace});
       to.push_back(order.next());
     }
     return to;

@@ -1,7 +1,9 @@
 // Steps as a CUDA graph in which a step waits for those alone whose memory it needs.
 #pragma once
 #include <flame/run/cuda/check.hpp>
-#include <flame/run/cuda/step_order.hpp>
+
+#include <algorithm>
+#include <vector>
 
 namespace flame::cuda_code {
 
