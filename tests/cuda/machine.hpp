@@ -4,8 +4,12 @@
 #include <cuda_runtime_api.h>
 #include <nvrtc.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <exception>
 #include <flame/run/cuda/check.hpp>
 #include <flame/run/cuda/kernel/library.hpp>
 #include <flame/run/cuda/launcher.hpp>
@@ -13,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace flame::cuda_tests {
@@ -144,9 +149,59 @@ inline std::string compile(const std::vector<std::string>& names, const std::str
   return image;
 }
 
-// Kernels compiled when they are first asked for.
+// The images of many kernels, compiled on all processors; use(names, image, names in the image) of each.
+template <class Use>
+void compile_all(const std::vector<std::string>& names, const std::string& architecture, Use&& use) {
+  const std::size_t most = std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t each = std::clamp<std::size_t>(names.size() / most, 1, 16);
+  std::vector<std::vector<std::string>> parts, lowered;
+  for (std::size_t i = 0; i < names.size(); i += each)
+    parts.emplace_back(names.begin() + static_cast<std::ptrdiff_t>(i),
+                       names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), i + each)));
+  lowered.resize(parts.size());
+  std::vector<std::string> images(parts.size());
+  std::vector<std::exception_ptr> failed(parts.size());
+  std::atomic<std::size_t> next{0};
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < std::min(most, parts.size()); ++t)
+    threads.emplace_back([&] {
+      for (std::size_t i; (i = next++) < parts.size();) try {
+          images[i] = compile(parts[i], architecture, lowered[i]);
+        } catch (...) {
+          failed[i] = std::current_exception();
+        }
+    });
+  for (std::thread& t : threads) t.join();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (failed[i]) std::rethrow_exception(failed[i]);
+    use(parts[i], std::move(images[i]), lowered[i]);
+  }
+}
+
+// Kernels compiled when they are first asked for, or many at once before; once for all tests of a program.
 class nvrtc_launcher : public cuda_kernels::launcher {
  public:
+  static nvrtc_launcher& instance() {
+    static auto* one = new nvrtc_launcher;
+    return *one;
+  }
+  void prepare(std::vector<std::string> names) {
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    std::erase_if(names, [&](const std::string& name) { return kernels_.count(name) != 0; });
+    compile_all(names, architecture_,
+                [&](const std::vector<std::string>& part, std::string image,
+                    const std::vector<std::string>& lowered) {
+                  images_.push_back(std::move(image));
+                  cudaLibrary_t library{};
+                  check(cudaLibraryLoadData(&library, images_.back().data(), nullptr, nullptr, 0, nullptr,
+                                            nullptr, 0),
+                        part[0].c_str(), "cudaLibraryLoadData");
+                  for (std::size_t i = 0; i < part.size(); ++i)
+                    check(cudaLibraryGetKernel(&kernels_[part[i]], library, lowered[i].c_str()),
+                          part[i].c_str(), "cudaLibraryGetKernel");
+                });
+  }
   nvrtc_launcher() {
     int major = 0, minor = 0;
     check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "test",
@@ -155,19 +210,11 @@ class nvrtc_launcher : public cuda_kernels::launcher {
           "cudaDeviceGetAttribute");
     architecture_ = "sm_" + std::to_string(major) + std::to_string(minor);
   }
+  [[nodiscard]] const std::string& architecture() const { return architecture_; }
   void launch(const char* name, dim3 grid, dim3 block, unsigned shared, void** arguments, cudaStream_t stream,
               unsigned cluster) override {
     auto found = kernels_.find(name);
-    if (found == kernels_.end()) {
-      std::vector<std::string> lowered;
-      images_.push_back(compile({name}, architecture_, lowered));
-      cudaLibrary_t library{};
-      cudaKernel_t kernel{};
-      check(cudaLibraryLoadData(&library, images_.back().data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
-            name, "cudaLibraryLoadData");
-      check(cudaLibraryGetKernel(&kernel, library, lowered[0].c_str()), name, "cudaLibraryGetKernel");
-      found = kernels_.emplace(name, kernel).first;
-    }
+    if (found == kernels_.end()) prepare({name}), found = kernels_.find(name);
     check(cuda_kernels::start_kernel(reinterpret_cast<const void*>(found->second), grid, block, shared,
                                      arguments, stream, cluster),
           name, "cudaLaunchKernel");
@@ -175,13 +222,15 @@ class nvrtc_launcher : public cuda_kernels::launcher {
 
  private:
   std::string architecture_;
-  std::vector<std::string> images_;
+  std::deque<std::string> images_;
   std::map<std::string, cudaKernel_t, std::less<>> kernels_;
 };
 
 class gpu : public machine {
  public:
+  gpu() { start_.prepare(emulated_launcher().names()); }
   cuda_kernels::launcher& start() override { return start_; }
+  void prepare(std::vector<std::string> names) { start_.prepare(std::move(names)); }
   void* allocate(std::size_t bytes) override {
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes), "test", "cudaMalloc");
@@ -194,7 +243,7 @@ class gpu : public machine {
   }
 
  private:
-  nvrtc_launcher start_;
+  nvrtc_launcher& start_ = nvrtc_launcher::instance();
 };
 
 [[nodiscard]] inline bool has_gpu() {

@@ -39,17 +39,7 @@ class prepared_contraction {
   // Kernels of FLAME's own that one way or another would start.
   [[nodiscard]] const std::vector<std::string>& names_of_all() const { return names_of_all_; }
   // All that the choice of an algorithm depends on.
-  [[nodiscard]] std::string problem() const {
-    const matrix_product& p = plan_.product();
-    std::string text = std::string("contract ").append(name_of(p.element));
-    for (i64 n : {p.m, p.n, p.k, p.batch, p.first_ld, p.second_ld, p.result_ld, p.first_batch, p.second_batch,
-                  p.result_batch, p.first_alignment, p.second_alignment, p.result_alignment, plan_.calls()})
-      text.append(" ").append(std::to_string(n));
-    return text.append(p.first_transposed ? " T" : " N")
-        .append(p.second_transposed ? "T" : "N")
-        .append(p.accumulate ? " +=" : " =")
-        .append(plan_.adds_bias() ? " bias" : "");
-  }
+  [[nodiscard]] std::string problem() const { return plan_.problem(); }
   [[nodiscard]] const contraction_plan& plan() const { return plan_; }
 
  private:

@@ -1,45 +1,10 @@
 // A contraction as products of matrices that a BLAS knows, with the copies that make its operands such
 // matrices.
 #pragma once
-#include <flame/plan/library.hpp>
 #include <flame/run/cuda/copying.hpp>
+#include <flame/run/cuda/matrix_product.hpp>
 
 namespace flame::cuda_kernels {
-
-// result[m, n] = first[m, k] second[k, n], or += it, for each of `batch`, all column-major: element (i, j) at
-// i + j ld, or at j + i ld where the operand is transposed.
-struct matrix_product {
-  dtype element = dtype::f32;
-  i64 m = 1, n = 1, k = 1, batch = 1;
-  bool first_transposed = false, second_transposed = false, accumulate = false;
-  i64 first_ld = 1, second_ld = 1, result_ld = 1;
-  i64 first_batch = 0, second_batch = 0, result_batch = 0;  // strides, in elements
-  // Bytes to which the memory of every such product is aligned.
-  i64 first_alignment = 16, second_alignment = 16, result_alignment = 16;
-};
-
-// Bytes to which operands will be aligned, each a power of 2.
-struct operand_alignment {
-  i64 a = 16, b = 16, out = 16, bias = 16;
-};
-
-// The alignment, up to 16 bytes, of what lies so many bytes behind memory that is aligned to 16.
-[[nodiscard]] inline i64 alignment_at(i64 bytes) {
-  i64 to = 16;
-  while (bytes % to != 0) to /= 2;
-  return to;
-}
-
-// Of a tensor's first element, in a buffer that is aligned so.
-[[nodiscard]] inline i64 tensor_alignment(i64 buffer, const located& t) {
-  const i64 offset = alignment_at(t.offset * size_of(t.element));
-  return buffer < offset ? buffer : offset;
-}
-
-// Whether cuBLASLt adds the bias: not in f64, and it reads 16 bytes at once.
-[[nodiscard]] inline bool blas_takes_bias(const library::contraction& x, const operand_alignment& alignment) {
-  return x.element != dtype::f64 && alignment.bias >= 16;
-}
 
 // How to make out[batch, m, n] += a[batch, m, k] b[batch, k, n] from such products. The axes of each of the
 // four kinds are joined; those of m and n that stay apart are batches too, but for one each. A matrix needs a
@@ -86,6 +51,7 @@ class contraction_plan {
       if (best < 0 || one.microseconds_ < best) best = one.microseconds_, *this = one;
     }
     prepare_copies(given);
+    if (copied_ != 0 || repeats_.size() > 1) note_axes(given);
     settle_alignment(alignment);
     direct_ = direct_of(x);
     names_direct_ = kernel_name("contract_direct", {static_cast<int>(x.element)});
@@ -116,6 +82,20 @@ class contraction_plan {
     return all;
   }
   [[nodiscard]] const std::string& direct_name() const { return names_direct_; }
+
+  // All that the choice of a way depends on.
+  [[nodiscard]] std::string problem() const {
+    const matrix_product& p = product_;
+    std::string text = std::string("contract ").append(name_of(p.element));
+    for (i64 n : {p.m, p.n, p.k, p.batch, p.first_ld, p.second_ld, p.result_ld, p.first_batch, p.second_batch,
+                  p.result_batch, p.first_alignment, p.second_alignment, p.result_alignment, calls()})
+      text.append(" ").append(std::to_string(n));
+    return text.append(p.first_transposed ? " T" : " N")
+        .append(p.second_transposed ? "T" : "N")
+        .append(p.accumulate ? " +=" : " =")
+        .append(adds_bias() ? " bias" : "")
+        .append(axes_);
+  }
 
   // All axes of batches, those of the product and those of calls, with their strides in its result, first and
   // second.
@@ -351,6 +331,20 @@ class contraction_plan {
     copy_offsets_[3] = at;
   }
 
+  // Axes as they are: beside several calls or copies, the product does not say all.
+  void note_axes(lists given) {
+    auto note = [&](const char* kind, auto& list) {
+      list.join();
+      axes_.append(kind);
+      for (int i = 0; i < list.rank; ++i) {
+        axes_.append(" ").append(std::to_string(list.items[i].extent));
+        for (i64 stride : list.items[i].strides) axes_.append(":").append(std::to_string(stride));
+      }
+    };
+    order(given, 0);
+    note(" batch", given.batch), note(" m", given.m), note(" n", given.n), note(" k", given.k);
+  }
+
   void settle_alignment(const operand_alignment& given) {
     auto of = [&](bool copied, int operand, i64 batch_stride, i64 alignment) {
       i64 bytes = copied ? 256 : alignment;
@@ -398,7 +392,7 @@ class contraction_plan {
   prepared_copy fill_, pack_[3], back_, zeros_;
   i64 copy_offsets_[4] = {};
   kernel::direct_contraction direct_{};
-  std::string names_direct_;
+  std::string names_direct_, axes_;
 };
 
 }  // namespace flame::cuda_kernels
