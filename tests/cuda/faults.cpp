@@ -9,13 +9,17 @@
 #include <doctest/doctest.h>
 
 #include <flame/language.hpp>
+#include <flame/nn/layers.hpp>
 #include <flame/run/create.hpp>
 #include <flame/run/cuda/execute.hpp>
 #include <flame/run/cuda/kernel/arguments.hpp>
 #include <flame/run/function.hpp>
 #include <flame/run/watch.hpp>
+#include <flame/train/step.hpp>
 
 #include <thread>
+
+#include "../support.hpp"
 
 namespace {
 
@@ -33,18 +37,18 @@ inline constexpr struct x : input<f32, row> {
 } x;
 inline constexpr struct wide : input<f32, row, col> {
 } wide;
+inline constexpr struct feature : dim<8> {
+} feature;
+template <class Place> struct affine {  // no product: cuBLASLt has no stand-in
+  BOOST_HANA_DEFINE_STRUCT(affine, (layer_norm_layer<in<Place, "norm">, feature>, norm));
+  constexpr auto operator()(const auto& u) const { return norm(u); }
+};
+inline constexpr auto squares = [](auto m, auto u) { return mean(m(u) * m(u)); };
 
 template <class Element, const auto&... Axes>
 using device_tensor = basic_tensor<cuda, Element, tag_of<Axes>...>;
 
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
+using flame::tests::refusal;
 // Tests may not find what others of this process left.
 struct whole {
   stand_in& machine = stand_in::instance();
@@ -235,6 +239,85 @@ TEST_CASE("a tensor on another device than the thread's is refused wherever it i
     CHECK(refusal([&] { static_cast<void>(eval(b + 1)); }).find("lies on device 1") != std::string::npos);
   })
       .join();
+}
+
+TEST_CASE("which device CUDA calls current is the caller's business") {
+  whole w;
+  const auto all = [] {
+    const auto a = ones<f32, cuda>(row == 40000, col == 3);  // more than a call of CUDA's takes along
+    const auto b =
+        device_tensor<f32, row, col>(a.shape()).copy_from(a.permute(col, row).clone().permute(row, col));
+    b.slice(row, 0, 7).fill(2);
+    const auto c = eval(a * b + 3);
+    double n = 0;
+    for (int i = 0; i < 4; ++i) static_cast<void>(eval(a * (n += 1)));
+    const auto p = wide / sum(wide, row);
+    const auto q = p / sum(p, col);
+    auto f = compile<cuda>(q / sum(q, row), wide);
+    for (int i = 0; i < 4; ++i) static_cast<void>(f(a));
+    char name = 0;
+    cuda::set_stream(&name);
+    static_cast<void>(f(a));
+    cuda::set_stream(nullptr);
+    static_cast<void>(f(a));
+    return c.to_vector().size();
+  };
+  for (int mine : {0, 1})
+    for (int users : {1, 0}) {
+      cuda::set_device(mine);
+      stand_in::device = users;
+      CHECK(refusal([&] { CHECK(all() == 120000); }) == "");
+      CHECK(stand_in::device == users);
+    }
+}
+
+TEST_CASE("a model on another device is refused, and goes on where it is") {
+  whole w;
+  const auto made = [] { return zeros<f32, cuda>(row == 16, feature); };
+  const auto m = init<affine, cuda>(key(1));
+  const auto u = made();
+  auto step = train_step(m, squares, sgd{});
+  auto run = forward(m, [](auto n, auto v) { return n(v); });
+  cuda::set_device(1);
+  const std::string text =
+      "flame: a tensor lies on device 0 of cuda, this thread uses device 1; say cuda::set_device(0)";
+  const auto v = made();
+  CHECK(refusal([&] { static_cast<void>(step(v)); }) == text);
+  CHECK(refusal([&] { static_cast<void>(run(v)); }) == text);
+  CHECK(refusal([&] { static_cast<void>(train_step(m, squares, sgd{})); }) == text);
+  const auto n = to<cuda>(m);
+  CHECK(n.flat().memory().device() == 1);
+  auto other = train_step(n, squares, sgd{});
+  CHECK(refusal([&] {
+          for (int i = 0; i < 4; ++i) static_cast<void>(other(v));
+        }) == "");
+  cuda::set_device(0);
+  CHECK(to<cuda>(m).flat().data() == m.flat().data());
+  CHECK(refusal([&] {
+          for (int i = 0; i < 4; ++i) static_cast<void>(step(u)), static_cast<void>(run(u));
+        }) == "");
+}
+
+TEST_CASE("to<cuda> moves between devices, behind what is computed there") {
+  whole w;
+  const auto a = to<cuda>(arange<f32>(row == 6, 0, 1));
+  CHECK(to<cuda>(a).data() == a.data());
+  const auto m = to<cuda>(tensor<f32, row, col>{{1, 2, 3}, {4, 5, 6}});
+  cuda::set_device(1);
+  const auto b = to<cuda>(a);
+  CHECK(b.memory().device() == 1);
+  CHECK(b.data() != a.data());
+  CHECK(b.to_vector() == std::vector<f32>{0, 1, 2, 3, 4, 5});
+  CHECK(to<cuda>(a.slice(row, 2, 4)).to_vector() == std::vector<f32>{2, 3});
+  // What is no row of memory is copied together where it lies.
+  int device = -1;
+  w.machine.run = [&](const char*, void**) { device = stand_in::device; };
+  CHECK(to<cuda>(m.permute(col, row)).shape() == std::vector<i64>{3, 2});
+  CHECK(device == 0);
+  CHECK(cuda::device() == 1);
+  CHECK(to<cuda>(zeros<f32, cuda>(row == 0)).size() == 0);
+  CHECK(to<host>(b).to_vector()[5] == 5);
+  CHECK(to<cuda>(device_tensor<f32, row>()).data() == nullptr);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What the tests of the CUDA backend's public side share: skipped, in words, where there is no GPU.
+// What the tests of the CUDA backend's public side share: skipped, in words, where there is no GPU, or not as
+// many as FLAME_TEST_GPUS says.
 #pragma once
 #include <doctest/doctest.h>
 #include <flame/run/compare.hpp>
@@ -8,7 +9,16 @@
 #include <string>
 #include <vector>
 
-extern "C" const char* flame_test_lacks() { return flame::cuda::device_count() == 0 ? "GPU here" : nullptr; }
+#include "../support.hpp"
+
+#ifndef FLAME_TEST_GPUS
+#define FLAME_TEST_GPUS 1
+#endif
+extern "C" const char* flame_test_lacks() {
+  return flame::cuda::device_count() >= FLAME_TEST_GPUS ? nullptr
+         : FLAME_TEST_GPUS == 1                         ? "GPU here"
+                                                        : "second GPU here";
+}
 
 namespace flame::cuda_tests {
 
@@ -33,14 +43,6 @@ template <class A, class B> bool same_values(const A& a, const B& b) {
   return a.shape() == b.shape() && a.to_vector() == b.to_vector();
 }
 
-// The text of the error that f throws; empty where it throws none.
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
+using tests::refusal;
 
 }  // namespace flame::cuda_tests

@@ -1,5 +1,4 @@
-// Tensors of more than 2^31 and 2^32 elements, memory and streams that others own, several devices and
-// threads.
+// Tensors of more than 2^31 and 2^32 elements, memory and streams that others own, threads.
 //
 // labels: cuda
 // needs: flame::cuda
@@ -160,38 +159,6 @@ TEST_CASE("two threads with a stream of their own each, and memory of cudaMalloc
         }
         cudaFree(memory);
         cudaStreamDestroy(stream);
-      });
-    });
-  for (std::thread& t : threads) t.join();
-  for (const std::string& w : wrong) CHECK(w == "");
-}
-
-TEST_CASE("two devices, in one thread after each other and in two at once") {
-  if (cuda::device_count() < 2) {
-    MESSAGE("skipped: there is one device");
-    return;
-  }
-  const auto a = normal(key(1), row == 300, col == 70);
-  auto f = compile<cuda>(softmax(tanh(x) * x, col) + sum(x, row), x);
-  std::vector<std::vector<f32>> results;
-  for (int device : {0, 1, 0, 1}) {
-    cuda::set_device(device);
-    const auto u = to<cuda>(a);
-    CHECK(u.memory().device() == device);
-    results.push_back(f(u).to_vector());
-  }
-  cuda::set_device(0);
-  for (const auto& r : results) CHECK(r == results[0]);
-  std::vector<std::string> wrong(2);
-  std::vector<std::thread> threads;
-  for (std::size_t t = 0; t < wrong.size(); ++t)
-    threads.emplace_back([&, t] {
-      wrong[t] = refusal([&] {
-        cuda::set_device(static_cast<int>(t));
-        const auto u = to<cuda>(a);
-        auto g = compile<cuda>(softmax(tanh(x) * x, col) + sum(x, row), x);
-        for (int i = 0; i < 30; ++i)
-          if (g(u).to_vector() != results[0]) throw error("other bits");
       });
     });
   for (std::thread& t : threads) t.join();

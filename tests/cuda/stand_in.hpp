@@ -28,6 +28,7 @@ struct stand_in {
   std::function<void(const char* symbol, void** arguments)> run;
   std::map<std::string, int, std::less<>> calls;  // by function
   std::map<void*, std::size_t> blocks;
+  std::map<const void*, int> places;  // devices of blocks, streams and events
   std::map<cudaStream_t, std::vector<cudaGraphNode_t>>
       captured;    // streams that are: what comes next waits for
   int graphs = 0;  // made and not destroyed
@@ -54,12 +55,33 @@ struct stand_in {
     const std::lock_guard hold(lock);
     for (auto& [name, times] : calls) times = 0;
   }
-  cudaError_t take(void** memory, std::size_t bytes) {
+  [[nodiscard]] int device_of(const void* what) {
+    const std::lock_guard hold(lock);
+    const auto at = places.find(what);
+    return at == places.end() ? device : at->second;
+  }
+  // -1 for what was not taken here.
+  [[nodiscard]] int device_of_memory(const void* memory) {
+    const std::lock_guard hold(lock);
+    auto at = blocks.upper_bound(const_cast<void*>(memory));
+    if (at == blocks.begin()) return -1;
+    --at;
+    return memory < static_cast<char*>(at->first) + at->second ? places[at->first] : -1;
+  }
+  void place(const void* what, int where) {
+    const std::lock_guard hold(lock);
+    places[what] = where;
+  }
+  // What CUDA says to kernels and events on a stream of another device than theirs.
+  [[nodiscard]] cudaError_t on(cudaStream_t stream, int where) {
+    return device_of(stream) == where ? cudaSuccess : cudaErrorInvalidResourceHandle;
+  }
+  cudaError_t take(void** memory, std::size_t bytes, int where) {
     const std::lock_guard hold(lock);
     if (bytes > total - used) return cudaErrorMemoryAllocation;
     *memory = std::aligned_alloc(256, (bytes + 256) / 256 * 256);
     used += bytes;
-    blocks[*memory] = bytes;
+    blocks[*memory] = bytes, places[*memory] = where;
     return cudaSuccess;
   }
   void give_back(void* memory) {
@@ -67,6 +89,7 @@ struct stand_in {
     const auto at = blocks.find(memory);
     if (at == blocks.end()) return;
     used -= at->second;
+    places.erase(memory);
     blocks.erase(at);
     std::free(memory);
   }
@@ -101,21 +124,16 @@ FLAME_STAND_IN(cudaDeviceGetAttribute, (int* value, cudaDeviceAttr what, int dev
 })
 FLAME_STAND_IN(cudaGetLastError, (), {})
 
-FLAME_STAND_IN(cudaMalloc, (void** memory, std::size_t bytes), { return cuda.take(memory, bytes); })
-FLAME_STAND_IN(cudaMallocAsync, (void** memory, std::size_t bytes, cudaStream_t),
-               { return cuda.take(memory, bytes); })
-// All of it is of device 0, but for the address 1, which is of device 1.
+FLAME_STAND_IN(cudaMalloc, (void** memory, std::size_t bytes),
+               { return cuda.take(memory, bytes, cuda.device); })
+FLAME_STAND_IN(cudaMallocAsync, (void** memory, std::size_t bytes, cudaStream_t stream),
+               { return cuda.take(memory, bytes, cuda.device_of(stream)); })
+// The address 1 is of device 1.
 FLAME_STAND_IN(cudaPointerGetAttributes, (cudaPointerAttributes * what, const void* memory), {
   *what = {};
-  const std::lock_guard hold(cuda.lock);
-  const auto at = cuda.blocks.upper_bound(const_cast<void*>(memory));
-  if (memory == reinterpret_cast<const void*>(1))
-    what->type = cudaMemoryTypeDevice, what->device = 1;
-  else if (at != cuda.blocks.begin() &&
-           memory < static_cast<char*>(std::prev(at)->first) + std::prev(at)->second)
-    what->type = cudaMemoryTypeDevice;
-  else
-    what->type = cudaMemoryTypeUnregistered;
+  const int device = memory == reinterpret_cast<const void*>(1) ? 1 : cuda.device_of_memory(memory);
+  what->type = device < 0 ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice;
+  if (device >= 0) what->device = device;
 })
 FLAME_STAND_IN(cudaFree, (void* memory), { cuda.give_back(memory); })
 FLAME_STAND_IN(cudaFreeAsync, (void* memory, cudaStream_t), { cuda.give_back(memory); })
@@ -129,24 +147,42 @@ FLAME_STAND_IN(cudaDeviceGetDefaultMemPool, (cudaMemPool_t*, int), {})
 FLAME_STAND_IN(cudaMemPoolSetAttribute, (cudaMemPool_t, cudaMemPoolAttr, void*), {})
 FLAME_STAND_IN(cudaMemPoolTrimTo, (cudaMemPool_t, std::size_t), {})
 FLAME_STAND_IN(cudaMemset, (void* to, int value, std::size_t bytes), { std::memset(to, value, bytes); })
-FLAME_STAND_IN(cudaMemsetAsync, (void* to, int value, std::size_t bytes, cudaStream_t),
-               { std::memset(to, value, bytes); })
+FLAME_STAND_IN(cudaMemsetAsync, (void* to, int value, std::size_t bytes, cudaStream_t stream), {
+  std::memset(to, value, bytes);
+  return cuda.on(stream, cuda.device);
+})
 FLAME_STAND_IN(cudaMemcpyAsync, (void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t),
                { std::memmove(to, from, bytes); })
+FLAME_STAND_IN(cudaMemcpyPeerAsync,
+               (void* to, int to_device, const void* from, int from_device, std::size_t bytes, cudaStream_t),
+               {
+                 if (cuda.device_of_memory(to) != to_device || cuda.device_of_memory(from) != from_device)
+                   return cudaErrorInvalidValue;
+                 std::memmove(to, from, bytes);
+               })
 
 FLAME_STAND_IN(cudaStreamCreateWithFlags, (cudaStream_t * stream, unsigned), {
   static char streams[64];
   static std::atomic<int> made{0};
   *stream = reinterpret_cast<cudaStream_t>(&streams[made++ % 64]);
+  cuda.place(*stream, cuda.device);
 })
 FLAME_STAND_IN(cudaStreamDestroy, (cudaStream_t), {})
 FLAME_STAND_IN(cudaStreamSynchronize, (cudaStream_t), { return cuda.kernels_fail_with; })
 FLAME_STAND_IN(cudaDeviceSynchronize, (), { return cuda.kernels_fail_with; })
 FLAME_STAND_IN(cudaStreamWaitEvent, (cudaStream_t, cudaEvent_t, unsigned), {})
-FLAME_STAND_IN(cudaEventCreateWithFlags, (cudaEvent_t * event, unsigned), { *event = nullptr; })
-FLAME_STAND_IN(cudaEventRecord, (cudaEvent_t, cudaStream_t), {})
+FLAME_STAND_IN(cudaEventCreateWithFlags, (cudaEvent_t * event, unsigned), {
+  *event = reinterpret_cast<cudaEvent_t>(new char);
+  cuda.place(*event, cuda.device);
+})
+FLAME_STAND_IN(cudaEventRecord, (cudaEvent_t event, cudaStream_t stream),
+               { return cuda.on(stream, cuda.device_of(event)); })
 FLAME_STAND_IN(cudaEventSynchronize, (cudaEvent_t), { return cuda.kernels_fail_with; })
-FLAME_STAND_IN(cudaEventDestroy, (cudaEvent_t), {})
+FLAME_STAND_IN(cudaEventDestroy, (cudaEvent_t event), {
+  const std::lock_guard hold(cuda.lock);
+  cuda.places.erase(event);
+  delete reinterpret_cast<char*>(event);
+})
 
 FLAME_STAND_IN(cudaLibraryLoadData,
                (cudaLibrary_t * library, const void*, cudaJitOption*, void**, unsigned, cudaLibraryOption*,
@@ -160,6 +196,7 @@ FLAME_STAND_IN(cudaLibraryGetKernel, (cudaKernel_t * kernel, cudaLibrary_t, cons
 FLAME_STAND_IN(cudaLaunchKernel,
                (const void* function, dim3, dim3, void** arguments, std::size_t, cudaStream_t stream), {
                  if (cuda.launches_fail_with != cudaSuccess) return cuda.launches_fail_with;
+                 if (cuda.on(stream, cuda.device) != cudaSuccess) return cudaErrorInvalidResourceHandle;
                  if (const auto at = cuda.captured.find(stream); at != cuda.captured.end()) {
                    static std::uintptr_t nodes = 0;
                    at->second = {reinterpret_cast<cudaGraphNode_t>(++nodes)};
@@ -209,7 +246,8 @@ FLAME_STAND_IN(cudaGraphInstantiate, (cudaGraphExec_t * made, cudaGraph_t, unsig
 })
 FLAME_STAND_IN(cudaGraphDestroy, (cudaGraph_t), {})
 FLAME_STAND_IN(cudaGraphExecDestroy, (cudaGraphExec_t), { --cuda.graphs; })
-FLAME_STAND_IN(cudaGraphLaunch, (cudaGraphExec_t, cudaStream_t), {})
+FLAME_STAND_IN(cudaGraphLaunch, (cudaGraphExec_t, cudaStream_t stream),
+               { return cuda.on(stream, cuda.device); })
 
 }  // extern "C"
 

@@ -13,54 +13,25 @@
 #include <flame/train/resume.hpp>
 #include <thread>
 
+#include "network.hpp"
+
 namespace {
 
 using namespace flame;
 using namespace flame::cuda_tests;
 
-inline constexpr struct batch : dim<> {
-} batch;
 inline constexpr struct feature : dim<24> {
 } feature;
 inline constexpr struct hidden : dim<> {
 } hidden;
-inline constexpr struct height : dim<8> {
-} height;
-inline constexpr struct width : dim<8> {
-} width;
-inline constexpr struct grey : dim<1> {
-} grey;
-inline constexpr struct channel : dim<> {
-} channel;
-inline constexpr struct flat : dim<> {
-} flat;
-inline constexpr struct answer : dim<10> {
-} answer;
-
 template <class Place> struct mlp {
   BOOST_HANA_DEFINE_STRUCT(mlp, (linear<in<Place, "fc1">, feature, hidden>, fc1),
                            (linear<in<Place, "fc2">, hidden, answer>, fc2));
   constexpr auto operator()(const auto& x) const { return fc2(relu(fc1(x))); }
 };
-template <class Place> struct cnn {
-  BOOST_HANA_DEFINE_STRUCT(
-      cnn, (convolution_layer<in<Place, "conv">, grey, channel, 3, conv_options{.padding = 1}>, conv),
-      (batch_norm<in<Place, "norm">, channel>, norm), (linear<in<Place, "fc">, flat, answer>, fc));
-  constexpr auto operator()(const auto& image) const {
-    return fc(flatten<3>(max_pool(relu(norm(conv(image)))), flat));
-  }
-};
-
-inline constexpr auto classify = [](auto m, auto x, auto label) { return cross_entropy(m(x), label); };
 inline constexpr auto classify_dropped = [](auto m, auto x, auto label, auto k) {
   return cross_entropy(m(dropout(x, 0.25, k)), label);
 };
-
-tensor<i32, batch> numbered(i64 n) {
-  tensor<i32, batch> t(std::vector<i64>{n});
-  for (i64 i = 0; i < n; ++i) t(i) = static_cast<i32>(i * 7 % 10);
-  return t;
-}
 
 // Three steps on both backends, of one program: the weights after each, by norm, and the losses.
 template <class Host, class Loss, class Optimizer, class Input>
@@ -87,9 +58,6 @@ void check_steps(const Host& start, Loss loss, const Optimizer& how, const step_
 }
 
 template <class Element> auto perceptron() { return init<mlp, host, Element>(key(3), hidden == 40); }
-template <class Element> auto network() {
-  return init<cnn, host, Element>(key(4), channel == 8, flat == 128);
-}
 
 TEST_CASE("a perceptron in f32 and f64") {
   const auto x = normal(key(1), batch == 32, feature);
@@ -99,9 +67,9 @@ TEST_CASE("a perceptron in f32 and f64") {
   check_steps(perceptron<f64>(), classify, adamw{}, {.ema = 0.9, .clip_norm = 0.1}, wide, 1e-10, 1e-9);
 }
 TEST_CASE("a convolutional network with batch norm, whose statistics are renewed") {
-  const auto x = normal(key(1), batch == 16, height, width, grey);
+  const auto x = images();
   check_steps(network<f32>(), classify, sgd{.momentum = 0.9}, {}, x, 1e-5, 1e-4);
-  const auto wide = normal<f64>(key(1), batch == 16, height, width, grey);
+  const auto wide = images<f64>();
   check_steps(network<f64>(), classify, adamw{}, {.ema = 0.9}, wide, 1e-10, 1e-8);
 }
 TEST_CASE("a loss that draws: the same draws, others at each step") {
@@ -149,7 +117,7 @@ TEST_CASE(
   };
   for (precision p : {precision::bf16, precision::f16}) {
     check(perceptron<f32>(), normal(key(1), batch == 64, feature), p);
-    check(network<f32>(), normal(key(1), batch == 16, height, width, grey), p);
+    check(network<f32>(), images(), p);
   }
 }
 
@@ -264,17 +232,6 @@ TEST_CASE("two threads train two models") {
   one.join(), two.join();
   CHECK(results[0] == results[2]);
   CHECK(results[1] == results[2]);
-}
-
-TEST_CASE("a model on another device than the thread's is refused") {
-  if (cuda::device_count() < 2) return;
-  const auto x = normal<f32, cuda>(key(1), batch == 8, feature);
-  const auto label = to<cuda>(numbered(8));
-  auto step = train_step(to<cuda>(perceptron<f32>()), classify, sgd{});
-  cuda::set_device(1);
-  CHECK(refusal([&] { step(x, label); }).starts_with("flame: a tensor lies on device 0 of cuda"));
-  cuda::set_device(0);
-  CHECK(std::isfinite(step(x, label).item()));
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ void set_device(int device) {
 }
 stream_handle current_stream() { return nullptr; }
 void set_stream(stream_handle) {}
+void use_here(int, stream_handle) {}
 void synchronize() {}
 memory_count memory_use() { return twin_memory::instance().count(); }
 std::shared_ptr<std::byte> allocate(i64 bytes) {
@@ -115,6 +116,7 @@ void copy_on_device(void* to, const void* from, i64 bytes) {
   const twin_memory::inside now;
   std::memmove(to, from, static_cast<std::size_t>(bytes));
 }
+void copy_from_device(int, void* to, const void* from, i64 bytes) { copy_on_device(to, from, bytes); }
 void clear(void* to, i64 bytes) {
   const twin_memory::inside now;
   std::memset(to, 0, static_cast<std::size_t>(bytes));

@@ -62,6 +62,7 @@ template <class Model, class Fn, bool Training = false> class model_function {
         (detail::lies_on<T, backend> && ...),
         "flame::forward(model, fn): an argument lies on another backend than the model; move it with "
         "to<Backend>(t)");
+    detail::require_here(model_.flat());
     static thread_local program_cache cache(*f, functions_of<backend>());
     if (bound_ != f) {  // parameters stay where they are
       bound_ = f;

@@ -58,9 +58,8 @@ template <class Element> void initialise(std::span<Element> values, const weight
 template <class To, template <class> class Net, class Backend, class Element, class Adapters>
 [[nodiscard]] model<Net, To, Element, Adapters> to(const model<Net, Backend, Element, Adapters>& m) {
   if constexpr (std::is_same_v<To, Backend>)
-    return m;
-  else
-    return model<Net, To, Element, Adapters>(m.layout().given).with(to<To>(m.flat()));
+    if (m.flat().is_here()) return m;
+  return model<Net, To, Element, Adapters>(m.layout().given).with(to<To>(m.flat()));
 }
 
 // A model with fresh weights: init<net, host>(key(0), channel == 96, instances_of("blocks", 4)). The extents
@@ -70,7 +69,7 @@ template <template <class> class Net, class Backend, class Element = f32, class 
           class... Given>
 model<Net, Backend, Element, Adapters> init(key k, const Given&... given) {
   model_extents e;
-  auto take = [&]<class G>(const G& g) {
+  [[maybe_unused]] auto take = [&]<class G>(const G& g) {
     if constexpr (std::is_same_v<G, stack_count>)
       e.stacks.push_back(g);
     else if constexpr (std::is_same_v<G, lora>)

@@ -23,10 +23,16 @@ struct backend_among<types<basic_tensor<Backend, Element, Axes...>, Rest...>> {
   using type = Backend;
 };
 
+// Throws flame::error for a tensor of another device than this thread's.
+template <class Backend, class Element, class... Axes>
+void require_here(const basic_tensor<Backend, Element, Axes...>& t) {
+  if constexpr (!storage<Backend>::on_host) t.memory().require_here();
+}
+
 // A tensor as an argument of a program of this thread.
 template <class Backend, class Element, class... Axes>
 [[nodiscard]] tensor_view argument_view(const basic_tensor<Backend, Element, Axes...>& t) {
-  if constexpr (!storage<Backend>::on_host) t.memory().require_here();
+  require_here(t);
   return t.view();
 }
 

@@ -117,6 +117,12 @@ template <> class storage<cuda> {
       cuda_code::copy_strided(to.data, from.data,
                               {to.element, to.rank, to.extents, to.strides, from.strides});
   }
+  using elsewhere = cuda_code::elsewhere;  // this thread uses another device for a while
+  // From memory of another device to this one.
+  void fetch(void* to, const storage& owner, const void* from, i64 bytes) const {
+    require_here();
+    if (bytes > 0) cuda_code::copy_from_device(owner.device_, to, from, bytes);
+  }
   // value: on the host.
   void fill(const tensor_view& to, const void* value) const {
     const i64 element = size_of(to.element), count = to.size();
@@ -133,12 +139,13 @@ template <> class storage<cuda> {
     cuda_code::copy_strided(to.data, one.data(), {to.element, to.rank, to.extents, to.strides, strides});
   }
 
+  [[nodiscard]] bool is_here() const { return device_ < 0 || device_ == cuda_code::current_device(); }
   // Throws flame::error where this thread uses another device.
   void require_here() const {
-    if (const int now = cuda_code::current_device(); device_ >= 0 && device_ != now)
+    if (!is_here())
       throw error("flame: a tensor lies on device " + std::to_string(device_) +
-                  " of cuda, this thread uses device " + std::to_string(now) + "; say cuda::set_device(" +
-                  std::to_string(device_) + ")");
+                  " of cuda, this thread uses device " + std::to_string(cuda_code::current_device()) +
+                  "; say cuda::set_device(" + std::to_string(device_) + ")");
   }
 
  private:

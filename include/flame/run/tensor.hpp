@@ -299,6 +299,28 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
       return moved;
     }
   }
+  // Whether it lies on this thread's device, as what lies on the host does; else here() is a copy there.
+  [[nodiscard]] bool is_here() const {
+    if constexpr (on_host)
+      return true;
+    else
+      return memory_.is_here();
+  }
+  [[nodiscard]] basic_tensor here() const {
+    if constexpr (on_host) {
+      return *this;
+    } else {
+      if (is_here()) return *this;
+      const basic_tensor dense = [&] {
+        const typename storage<Backend>::elsewhere there(memory_.device());
+        return contiguous();
+      }();
+      basic_tensor moved(shape());
+      moved.memory_.fetch(moved.data_, dense.memory_, dense.data_,
+                          size() * static_cast<i64>(sizeof(Element)));
+      return moved;
+    }
+  }
 
  private:
   template <class Shape> using result_for = typename detail::tensor_for<Backend, Shape>::type;
@@ -429,11 +451,12 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
 };
 
 // A tensor on a backend: to<cuda>(t), to<host>(t). A copy, which waits for what computes t; t itself where it
-// is there already.
+// is there already. Of a tensor on another GPU than this thread's, to<cuda>(t) is a copy here: neither device
+// waits for the host, and what a stream of the user's own computes there must have ended.
 template <class To, class Backend, class Element, class... Axes>
 [[nodiscard]] basic_tensor<To, Element, Axes...> to(const basic_tensor<Backend, Element, Axes...>& t) {
   if constexpr (std::is_same_v<To, Backend>)
-    return t;
+    return t.here();
   else
     return basic_tensor<To, Element, Axes...>::from_host(t.to_host());
 }

@@ -17,6 +17,7 @@ template <class Backend, class Element>
 step_engine<Backend, Element>::step_engine(const weights_type& w, selector selected, int moments, int numbers,
                                            const step_options& options)
     : weights_(w), selected_(selected), options_(options), number_count_(numbers), loss_(std::vector<i64>{}) {
+  require_here(weights_.flat());  // all that the engine has lies where they do
   find_runs();
   auto zeros = [&] {
     flat_tensor t({trained_});
@@ -52,6 +53,7 @@ step_engine<Backend, Element>::step_engine(const weights_type& w, selector selec
 template <class Backend, class Element>
 auto step_engine<Backend, Element>::run(const step_functions& f, std::span<const tensor_view> batch,
                                         std::span<const double> numbers) -> const scalar& {
+  require_here(weights_.flat());
   entry& e = find_or_make(f, batch);
   if (!copied_) refresh();
   std::size_t n = 0;
@@ -64,7 +66,7 @@ auto step_engine<Backend, Element>::run(const step_functions& f, std::span<const
   numbers_[n + backoff] = static_cast<Element>(options_.scaling.backoff);
   numbers_[n + interval] = static_cast<Element>(options_.scaling.interval);
   pointers_.clear();
-  pointers_.push_back(argument_view(weights_.flat()).data);
+  pointers_.push_back(weights_.flat().data());
   if (narrow())
     pointers_.push_back(half_gradient_.data());
   else
@@ -139,6 +141,7 @@ void step_engine<Backend, Element>::set_scaling(const scaling_state& s) {
 
 template <class Backend, class Element> void step_engine<Backend, Element>::refresh() {
   if (!narrow()) return;
+  require_here(weights_.flat());
   const i64 count = weights_.flat().size();
   if (!refresh_) {
     program p;
@@ -153,7 +156,7 @@ template <class Backend, class Element> void step_engine<Backend, Element>::refr
     place_buffers(p);
     refresh_ = functions_of<Backend>().prepare(static_cast<program&&>(p), {});
   }
-  refresh_->run({argument_view(weights_.flat()).data, copy_.data()});
+  refresh_->run({weights_.flat().data(), copy_.data()});
   copied_ = true;
 }
 

@@ -6,12 +6,27 @@
 #include <flame/run/cuda/kernel_store.hpp>
 #include <flame/run/cuda/staging.hpp>
 
+#include <cstdlib>
 #include <functional>
 #include <map>
+#include <string>
 
 namespace flame::cuda_code {
 
 using cuda_kernels::check;
+
+// An event that tells when what was put on a stream has passed, of the device that is current when it is
+// made.
+struct event {
+  cudaEvent_t handle = nullptr;
+  event() {
+    check(cudaEventCreateWithFlags(&handle, cudaEventDisableTiming), "flame::cuda",
+          "cudaEventCreateWithFlags");
+  }
+  ~event() { cudaEventDestroy(handle); }
+  event(const event&) = delete;
+  event& operator=(const event&) = delete;
+};
 
 // What belongs to a device as long as the process lives.
 class context {
@@ -74,8 +89,15 @@ class context {
   [[nodiscard]] cudaStream_t stream() const { return stream_; }
   [[nodiscard]] void* zeros() const { return zeros_; }
   [[nodiscard]] staging& stage() { return staging_; }
-  // Whether kernels that wait by themselves may be started while those before them end: from sm_90 on.
-  [[nodiscard]] bool starts_early() const { return kernels().architecture() >= 90; }
+  // Whether kernels that wait by themselves may be started while those before them end: from sm_90 on, and
+  // not with FLAME_EARLY=0, for tools that follow launches one by one (racecheck of compute-sanitizer does).
+  [[nodiscard]] bool starts_early() const {
+    static const bool wanted = [] {
+      const char* said = std::getenv("FLAME_EARLY");
+      return !said || std::string(said) != "0";
+    }();
+    return wanted && kernels().architecture() >= 90;
+  }
   [[nodiscard]] cuda_kernels::kernel_store& kernels() const {
     return cuda_kernels::kernel_store::of(device_);
   }
@@ -121,6 +143,7 @@ class context {
       const std::lock_guard hold(lock_);
       if ((memory = blocks_.take(size))) return count(bytes), memory;
     }
+    const guard current(device_);
     cudaError_t failed = cudaMallocAsync(&memory, static_cast<std::size_t>(size), stream);
     if (failed == cudaErrorMemoryAllocation) {  // once more, when all that is kept for later is given back
       cudaGetLastError();

@@ -36,8 +36,11 @@ FLAME_FUNCTION void set_device(int device) {
                  std::to_string(count))
                     .c_str());
   check(cudaSetDevice(device), "flame::cuda", "cudaSetDevice");
+  use_here(device, nullptr);
+}
+FLAME_FUNCTION void use_here(int device, stream_handle stream) {
   detail::device_of_thread = device;
-  detail::stream_of_thread = nullptr;
+  detail::stream_of_thread = stream;
 }
 FLAME_FUNCTION stream_handle current_stream() { return detail::stream_of_thread; }
 FLAME_FUNCTION void set_stream(stream_handle stream) { detail::stream_of_thread = stream; }
@@ -74,8 +77,15 @@ FLAME_FUNCTION void require_reachable(const void* memory) {
         "flame::tensor: the memory that is wrapped is the host's, which the GPU does not reach; expected "
         "cudaMalloc's, or managed or pinned memory");
 }
+
+// The device that CUDA calls current is the caller's business, and may be another than this thread's here:
+// what makes events or starts kernels needs it to be the stream's.
 FLAME_FUNCTION void copy_to_device(void* to, const void* from, i64 bytes) {
-  if (bytes > staging::least) return context::current().stage().send(to, from, bytes, stream_now());
+  if (bytes > staging::least) {
+    context& c = context::current();
+    const context::guard use(c.device());
+    return c.stage().send(to, from, bytes, stream_now());
+  }
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_now()),
         "flame::tensor", "cudaMemcpyAsync");
 }
@@ -88,15 +98,34 @@ FLAME_FUNCTION void copy_on_device(void* to, const void* from, i64 bytes) {
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_now()),
         "flame::tensor", "cudaMemcpyAsync");
 }
+FLAME_FUNCTION void copy_from_device(int device, void* to, const void* from, i64 bytes) {
+  context &here = context::current(), &there = context::of(device);
+  const cudaStream_t stream = stream_now();
+  // One stream goes on when the other has come there.
+  const auto follow = [](const context& before, cudaStream_t first, const context& after, cudaStream_t then) {
+    const context::guard use(before.device());
+    const event passed;
+    check(cudaEventRecord(passed.handle, first), "flame::tensor", "cudaEventRecord");
+    const context::guard other(after.device());
+    check(cudaStreamWaitEvent(then, passed.handle, 0), "flame::tensor", "cudaStreamWaitEvent");
+  };
+  follow(there, there.stream(), here, stream);
+  check(cudaMemcpyPeerAsync(to, here.device(), from, device, static_cast<std::size_t>(bytes), stream),
+        "flame::tensor", "cudaMemcpyPeerAsync");
+  follow(here, stream, there, there.stream());  // who gives the memory back does it in that stream's order
+}
 FLAME_FUNCTION void clear(void* to, i64 bytes) {
+  const context::guard use(context::current().device());
   check(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream_now()), "flame::tensor",
         "cudaMemsetAsync");
 }
 FLAME_FUNCTION void copy_strided(void* to, const void* from, const strided_copy& how) {
+  context& c = context::current();
+  const context::guard use(c.device());
   cuda_kernels::axis_list<2> axes;
   for (int i = 0; i < how.rank; ++i) axes.push(how.extents[i], how.from_strides[i], how.to_strides[i]);
   const cuda_kernels::prepared_copy copy(axes, how.element);
-  copy.run(context::current().kernels(), from, to, stream_now());
+  copy.run(c.kernels(), from, to, stream_now());
 }
 
 }  // namespace flame::cuda_code

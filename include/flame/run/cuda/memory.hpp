@@ -21,6 +21,22 @@ int current_device();
 void set_device(int device);
 stream_handle current_stream();
 void set_stream(stream_handle stream);
+// Both, of a device that is there; which one CUDA calls current stays as it is.
+void use_here(int device, stream_handle stream);
+// This thread uses another device and the library's own stream there, as long as this lives.
+class elsewhere {
+ public:
+  explicit elsewhere(int device) : device_(current_device()), stream_(current_stream()) {
+    use_here(device, nullptr);
+  }
+  ~elsewhere() { use_here(device_, stream_); }
+  elsewhere(const elsewhere&) = delete;
+  elsewhere& operator=(const elsewhere&) = delete;
+
+ private:
+  int device_;
+  stream_handle stream_;
+};
 // Waits for the work of this thread's stream. Throws what kernels found wrong meanwhile, an index out of
 // range say.
 void synchronize();
@@ -39,6 +55,8 @@ void require_reachable(const void* memory);
 void copy_to_device(void* to, const void* from, i64 bytes);  // `from` is free at once
 void copy_to_host(void* to, const void* from, i64 bytes);    // waits
 void copy_on_device(void* to, const void* from, i64 bytes);
+// From another device, when what the library's own stream there was given has ended; does not wait.
+void copy_from_device(int device, void* to, const void* from, i64 bytes);
 void clear(void* to, i64 bytes);
 
 // to = from on the device, along axes with strides that count elements.

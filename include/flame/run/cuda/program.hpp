@@ -6,6 +6,7 @@
 #include <flame/run/executable_interface.hpp>
 
 #include <cstring>
+#include <optional>
 
 namespace flame {
 
@@ -37,7 +38,6 @@ class program_on_device final : public flame::executable {
   }
   ~program_on_device() override {
     if (block_) context_.give_back(block_, static_cast<i64>(8 * now_.size()), context_.stream());
-    if (event_) cudaEventDestroy(event_);
   }
 
   [[nodiscard]] const program& plan() const override { return run_.plan(); }
@@ -72,11 +72,10 @@ class program_on_device final : public flame::executable {
   // before the first run there, and is followed after each.
   void follow(cudaStream_t later, cudaStream_t before) {
     if (later == before) return;
-    if (!event_)
-      check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "flame::cuda",
-            "cudaEventCreateWithFlags");
-    check(cudaEventRecord(event_, before), "flame::cuda", "cudaEventRecord");
-    check(cudaStreamWaitEvent(later, event_, 0), "flame::cuda", "cudaStreamWaitEvent");
+    const context::guard use(context_.device());
+    if (!event_) event_.emplace();
+    check(cudaEventRecord(event_->handle, before), "flame::cuda", "cudaEventRecord");
+    check(cudaStreamWaitEvent(later, event_->handle, 0), "flame::cuda", "cudaStreamWaitEvent");
   }
 
   void put_numbers(const std::vector<void*>& externals, cudaStream_t stream, bool changed) {
@@ -88,9 +87,11 @@ class program_on_device final : public flame::executable {
         std::memcpy(kept, at, static_cast<std::size_t>(n.bytes)), changed = true;
       at = block_ + n.offset;
     }
+    if (!changed) return;
+    const context::guard use(context_.device());
     constexpr std::size_t room = kernel::number_block::room;
     static const std::string name = cuda_kernels::kernel_name("put_numbers", {0});
-    for (std::size_t first = 0; changed && first < now_.size(); first += room) {
+    for (std::size_t first = 0; first < now_.size(); first += room) {
       kernel::number_block words{};
       const std::size_t count = std::min(room, now_.size() - first);
       std::copy_n(now_.data() + first, count, words.words);
@@ -105,7 +106,7 @@ class program_on_device final : public flame::executable {
   std::vector<u64> now_;  // what the block holds after all that the stream was given
   std::byte* block_ = nullptr;
   cudaStream_t last_ = nullptr;  // where it ran last
-  cudaEvent_t event_ = nullptr;
+  std::optional<event> event_;
   std::vector<void*> externals_;
 };
 
