@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "../support.hpp"
+
 namespace {
 
 using namespace flame;
@@ -23,14 +25,7 @@ inline constexpr struct row : dim<> {
 inline constexpr struct x : input<f32, row> {
 } x;
 
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
+using flame::tests::refusal;
 
 TEST_CASE("there are no devices") {
   CHECK(hidden == 0);

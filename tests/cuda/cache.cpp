@@ -11,6 +11,8 @@
 
 #include <csignal>
 
+#include "../support.hpp"
+
 namespace {
 
 using namespace flame;
@@ -38,14 +40,7 @@ std::string content(const fs::path& file) {
 void write(const fs::path& file, const std::string& text) {
   std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
 }
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
+using flame::tests::refusal;
 // Of the machine code for a GPU: an ELF file.
 bool is_code(const machine_code& code) {
   return code.image.size() > 64 && code.image.compare(1, 3, "ELF") == 0 && !code.symbol.empty();

@@ -17,6 +17,8 @@
 #include <flame/run/function.hpp>
 #include <thread>
 
+#include "network.hpp"
+
 namespace {
 
 using namespace flame;
@@ -260,37 +262,13 @@ TEST_CASE("a stream of the user's") {
 
 // ---- Models ----
 
-inline constexpr struct batch : dim<> {
-} batch;
-inline constexpr struct height : dim<8> {
-} height;
-inline constexpr struct width : dim<8> {
-} width;
-inline constexpr struct grey : dim<1> {
-} grey;
-inline constexpr struct channel : dim<> {
-} channel;
-inline constexpr struct flat : dim<> {
-} flat;
-inline constexpr struct answer : dim<10> {
-} answer;
-
-template <class Place> struct cnn {
-  BOOST_HANA_DEFINE_STRUCT(
-      cnn, (convolution_layer<in<Place, "conv">, grey, channel, 3, conv_options{.padding = 1}>, conv),
-      (linear<in<Place, "fc">, flat, answer>, fc));
-  constexpr auto operator()(const auto& image) const {
-    return fc(flatten<3>(max_pool(relu(conv(image))), flat));
-  }
-};
-
 TEST_CASE("a model is what it is on the host") {
-  const auto m = init<cnn, host>(key(7), channel == 8, flat == 128);
-  const auto n = init<cnn, cuda>(key(7), channel == 8, flat == 128);
+  const auto m = network();
+  const auto n = init<cnn, cuda>(key(4), channel == 8, flat == 128);
   CHECK(same_values(m.flat(), n.flat()));
   CHECK(same_values(to<cuda>(m).flat(), m.flat()));
   CHECK(same_values(to<host>(n).part("fc.bias"), m.part("fc.bias")));
-  const auto image = normal(key(1), batch == 5, height, width, grey);
+  const auto image = images(5);
   auto read = [](auto net, auto a) { return net(a); };
   auto f = forward(m, read);
   auto g = forward(n, read);

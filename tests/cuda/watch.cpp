@@ -8,41 +8,21 @@
 #include <flame/language.hpp>
 #include <flame/run/cuda/memory.hpp>
 #include <flame/run/function.hpp>
-#include <flame/run/watch.hpp>
+
+#include "../run/watched.hpp"
 
 namespace {
 
 using namespace flame;
 using namespace flame::cuda_tests;
 
-inline constexpr struct row : dim<> {
-} row;
-inline constexpr struct col : dim<> {
-} col;
-inline constexpr struct inner : dim<> {
-} inner;
-inline constexpr struct x : input<f32, row, col> {
-} x;
-inline constexpr struct left : input<f32, row, inner> {
-} left;
-inline constexpr struct right : input<f32, inner, col> {
-} right;
-inline constexpr struct which : input<i32, inner> {
-} which;
-
-struct watched_for_now {
-  explicit watched_for_now(watch w) { set_watch(w); }
-  ~watched_for_now() { set_watch(watch::nothing); }
-};
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+using namespace flame::tests;
 
 TEST_CASE("watched programs give the same bits, gradients and all") {
   const auto a = normal<f32, cuda>(key(1), row == 133, col == 120);
   const auto u = normal<f32, cuda>(key(2), row == 133, inner == 57);
   const auto v = normal<f32, cuda>(key(3), inner == 57, col == 120);
-  auto f = compile<cuda>(
-      value_and_grad(mean(softmax(x * matmul(left, right, inner), col) * tanh(x)), x, left, right), x, left,
-      right);
+  auto f = compile<cuda>(with_gradients, x, left, right);
   const auto [value, dx, dl, dr] = f(a, u, v);
   for (watch w : {watch::nans, watch::infinities, watch::nothing})
     for (int i = 0; i < 3; ++i) {
@@ -58,7 +38,7 @@ TEST_CASE("watched programs give the same bits, gradients and all") {
 TEST_CASE("the first step that makes a NaN is named") {
   const device_tensor<f32, row, inner> l{{1, 2}, {3, 4}, {5, 6}};
   const device_tensor<f32, inner, col> r{{1, -1}, {1, 1}};
-  auto f = compile<cuda>(sum(sqrt(matmul(left, right, inner) - 2) * 2, col), left, right);
+  auto f = compile<cuda>(roots, left, right);
   CHECK(std::isnan(f(l, r).to_vector()[0]));
   const watched_for_now now(watch::nans);
   const std::string text = refusal([&] { static_cast<void>(f(l, r)); });
@@ -83,7 +63,7 @@ TEST_CASE("a step that finds an index out of range is named, and all goes on") {
 TEST_CASE("a program that needs more memory than there is says so before its first step") {
   const auto l = zeros<f32, cuda>(row == i64{1} << 20, inner == 8);
   const auto r = zeros<f32, cuda>(inner == 8, col == i64{1} << 20);
-  auto f = compile<cuda>(sum(sqrt(matmul(left, right, inner) - 2) * 2, col), left, right);
+  auto f = compile<cuda>(roots, left, right);
   for (int i = 0; i < 2; ++i) {
     const std::string text = refusal([&] { static_cast<void>(f(l, r)); });
     CHECK(text.starts_with("flame::compile<cuda>: the GPU has too little memory: 4398"));

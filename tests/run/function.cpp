@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <limits>
 
+#include "../support.hpp"
+
 namespace function_test {
 // How often anything in this program asked for memory.
 std::atomic<int> allocations{0};
@@ -70,14 +72,7 @@ inline constexpr struct fixed : input<f32, batch, three> {
 const tensor<f32, batch, feature> a{{1, 2, 3}, {4, 5, 6}};
 const tensor<f32, batch, feature> b{{10, 20, 30}, {40, 50, 60}};
 
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
+using flame::tests::refusal;
 
 TEST_CASE("Arguments by position and by name") {
   const tensor<f32, batch, feature> expected{{-9, -18, -27}, {-36, -45, -54}};

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "../support.hpp"
+
 namespace tensor_test {
 
 using namespace flame;
@@ -19,15 +21,7 @@ inline constexpr struct layer : dim<> {
 inline constexpr struct three : dim<3> {
 } three;
 
-// The text of the error that f throws; empty where it throws none.
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
+using flame::tests::refusal;
 
 TEST_CASE("Literals are as deep as the tensor has axes") {
   const tensor<f32, row, col> a{{1, 2, 3}, {4, 5, 6.5}};

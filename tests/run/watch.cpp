@@ -11,43 +11,19 @@
 
 #include <cstdlib>
 
+#include "../support.hpp"
+#include "watched.hpp"
+
 namespace {
 
 using namespace flame;
 
-inline constexpr struct row : dim<> {
-} row;
-inline constexpr struct col : dim<> {
-} col;
-inline constexpr struct inner : dim<> {
-} inner;
-inline constexpr struct x : input<f32, row, col> {
-} x;
-inline constexpr struct left : input<f32, row, inner> {
-} left;
-inline constexpr struct right : input<f32, inner, col> {
-} right;
-inline constexpr struct which : input<i32, inner> {
-} which;
-
-struct watched_for_now {
-  explicit watched_for_now(watch w) { set_watch(w); }
-  ~watched_for_now() { set_watch(watch::nothing); }
-};
-template <class F> std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "";
-}
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+using namespace flame::tests;
 
 TEST_CASE("the first step that makes a NaN is named with its formula, the place and its operands") {
   const tensor<f32, row, inner> l{{1, 2}, {3, 4}, {5, 6}};
   const tensor<f32, inner, col> r{{1, -1}, {1, 1}};
-  auto f = compile<host>(sum(sqrt(matmul(left, right, inner) - 2) * 2, col), left, right);
+  auto f = compile<host>(roots, left, right);
   const auto before = f(l, r);
   CHECK(std::isnan(before.to_vector()[0]));
   const watched_for_now now(watch::nans);
@@ -91,12 +67,10 @@ TEST_CASE("a step that fails is named") {
 }
 
 TEST_CASE("watched programs give the same bits, gradients and all") {
-  const auto a = normal(key(1), row == 33, col == 20), l = normal(key(1), row == 33, col == 20);
+  const auto a = normal(key(1), row == 33, col == 20);
   const auto u = normal(key(2), row == 33, inner == 17);
   const auto v = normal(key(3), inner == 17, col == 20);
-  auto f = compile<host>(
-      value_and_grad(mean(softmax(x * matmul(left, right, inner), col) * tanh(x)), x, left, right), x, left,
-      right);
+  auto f = compile<host>(with_gradients, x, left, right);
   const auto [value, dx, dl, dr] = f(a, u, v);
   for (watch w : {watch::nans, watch::infinities}) {
     const watched_for_now now(w);

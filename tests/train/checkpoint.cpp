@@ -8,11 +8,14 @@
 #include <flame/train/resume.hpp>
 
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include "../support.hpp"
+
 using namespace digits;
+using flame::tests::copy;
+using flame::tests::same_bits;
 
 namespace {
 
@@ -21,10 +24,6 @@ std::string content(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-std::vector<float> copy(std::span<const float> a) { return {a.begin(), a.end()}; }
 
 auto make(u64 seed = 0) {
   return init<cnn, host>(key(seed), narrow == 4, wide == 8, flat == 49 * 8, hidden == 16);

@@ -7,10 +7,12 @@
 #include <flame/run/create.hpp>
 #include <flame/train/step.hpp>
 
-#include <cstring>
 #include <filesystem>
 
+#include "../support.hpp"
+
 using namespace flame;
+using flame::tests::same_bits;
 
 namespace {
 
@@ -52,9 +54,6 @@ template <class Element = f32> auto adapted(std::vector<lora> chosen) {
   return m;
 }
 
-template <class Element> bool same_bits(std::span<Element> a, std::span<Element> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
 int products(const program& p) {
   int n = 0;
   for (const program_step& s : p.steps) n += s.library == op::contract && !s.code;

@@ -10,36 +10,16 @@
 #include <flame/run/create.hpp>
 #include <flame/train/resume.hpp>
 
-#include <cstring>
 #include <filesystem>
 
+#include "perceptron.hpp"
+
 using namespace flame;
+using namespace flame::tests;
 
 namespace {
 
-inline constexpr struct batch : dim<> {
-} batch;
-inline constexpr struct feature : dim<12> {
-} feature;
-inline constexpr struct hidden : dim<> {
-} hidden;
-inline constexpr struct answer : dim<3> {
-} answer;
-
-template <class Place> struct net {
-  BOOST_HANA_DEFINE_STRUCT(net, (linear<in<Place, "fc1">, feature, hidden>, fc1),
-                           (linear<in<Place, "fc2">, hidden, answer>, fc2));
-
-  constexpr auto operator()(const auto& x) const { return fc2(relu(fc1(x))); }
-};
-
-using samples = tensor<f32, batch, feature>;
-using labels = tensor<i32, batch>;
-
-auto loss = [](auto m, auto x, auto label) { return cross_entropy(m(x), label); };
-
-auto make(i64 width = 64) { return init<net, host>(key(0), hidden == width); }
-samples draw(i64 n, u64 seed = 1) { return normal(key(seed), batch == n, feature); }
+auto make(i64 width = 64) { return perceptron(width); }
 // Of which third of the features has the largest sum.
 labels answers(const samples& x) {
   labels l(std::vector<i64>{x.extent(0)});
@@ -50,14 +30,10 @@ labels answers(const samples& x) {
   }
   return l;
 }
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-std::vector<float> copy(std::span<const float> a) { return {a.begin(), a.end()}; }
 
 // The losses of so many steps.
 std::vector<float> losses(precision p, int steps, const model<net, host>& m) {
-  auto step = train_step(m, loss, adamw{.lr = 5e-3}, {.ema = 0.9, .clip_norm = 1, .precision = p});
+  auto step = train_step(m, classify, adamw{.lr = 5e-3}, {.ema = 0.9, .clip_norm = 1, .precision = p});
   std::vector<float> all;
   for (int i = 0; i < steps; ++i) {
     const samples x = draw(64, static_cast<u64>(i));
@@ -99,8 +75,8 @@ TEST_CASE("products read 16 bits, losses are f32; no cast has a kernel but the b
   auto m = make(256), n = make(256);
   const samples x = draw(512);
   const labels y = answers(x);
-  auto full = train_step(m, loss, adamw{});
-  auto half = train_step(n, loss, adamw{}, {.precision = precision::bf16});
+  auto full = train_step(m, classify, adamw{});
+  auto half = train_step(n, classify, adamw{}, {.precision = precision::bf16});
   full(x, y), half(x, y);
   const program &wide = full.plan(), &narrow = half.plan();
   CHECK(narrow.steps.size() == wide.steps.size() + 1);
@@ -122,7 +98,7 @@ TEST_CASE("products read 16 bits, losses are f32; no cast has a kernel but the b
 TEST_CASE("f16: a step whose gradients overflow is left out, and the scale halves; good steps let it grow") {
   auto m = make();
   auto step =
-      train_step(m, loss, adamw{.lr = 1e-2},
+      train_step(m, classify, adamw{.lr = 1e-2},
                  {.ema = 0.5, .precision = precision::f16, .scaling = {.first = 1024, .interval = 3}});
   const samples x = draw(32);
   const labels y = answers(x);
@@ -158,7 +134,7 @@ TEST_CASE("f16: a step whose gradients overflow is left out, and the scale halve
   // What it is scaled by shows in no gradient.
   auto n = make();
   auto other =
-      train_step(n, loss, adamw{.lr = 1e-2}, {.precision = precision::f16, .scaling = {.first = 64}});
+      train_step(n, classify, adamw{.lr = 1e-2}, {.precision = precision::f16, .scaling = {.first = 64}});
   other(x, y);
   CHECK(other.gradient("fc1.weight")[7] == doctest::Approx(gradient).epsilon(2e-3));
 }
@@ -181,7 +157,7 @@ TEST_CASE("f16: gradients too small for it are kept by the scale, and clipping s
 
   auto n = make();
   const std::vector<float> before = copy(n.flat().values());
-  auto step = train_step(n, loss, sgd{.lr = 1}, {.clip_norm = 1e-2, .precision = precision::f16});
+  auto step = train_step(n, classify, sgd{.lr = 1}, {.clip_norm = 1e-2, .precision = precision::f16});
   step(x, y);
   double moved = 0;
   for (std::size_t i = 0; i < before.size(); ++i)
@@ -195,7 +171,7 @@ TEST_CASE("a resumed training has the scale, the copies and the bits of one that
     CAPTURE(static_cast<int>(p));
     auto m = make(), n = init<net, host>(key(9), hidden == 64);
     const step_options options{.ema = 0.9, .precision = p, .scaling = {.first = 64, .interval = 4}};
-    auto one = train_step(m, loss, adamw{.lr = 1e-2}, options);
+    auto one = train_step(m, classify, adamw{.lr = 1e-2}, options);
     auto run = [](auto& step, int steps) {
       for (int i = 0; i < steps; ++i) {
         const samples x = draw(16, static_cast<u64>(step.steps()));
@@ -205,7 +181,7 @@ TEST_CASE("a resumed training has the scale, the copies and the bits of one that
     run(one, 6);
     save_training(file, one);
     run(one, 6);
-    auto two = train_step(n, loss, adamw{.lr = 1e-2}, options);
+    auto two = train_step(n, classify, adamw{.lr = 1e-2}, options);
     load_training(file, two);
     CHECK(two.loss_scale() == (p == precision::f16 ? 128 : 1));
     run(two, 6);
@@ -219,8 +195,8 @@ TEST_CASE("weights that others changed are read after refresh()") {
   auto m = make(), n = make();
   const samples x = draw(16);
   const labels y = answers(x);
-  auto step = train_step(m, loss, sgd{.lr = 0}, {.precision = precision::bf16});
-  auto fresh = train_step(n, loss, sgd{.lr = 0}, {.precision = precision::bf16});
+  auto step = train_step(m, classify, sgd{.lr = 0}, {.precision = precision::bf16});
+  auto fresh = train_step(n, classify, sgd{.lr = 0}, {.precision = precision::bf16});
   step(x, y);
   for (auto* one : {&m, &n})
     for (float& v : one->values("fc1.weight")) v *= 2;
@@ -256,11 +232,12 @@ TEST_CASE("a loss that is a product; a product in which no weight has part") {
 
 TEST_CASE("what cannot be is refused") {
   auto m = init<net, host, f64>(key(0), hidden == 4);
-  CHECK_THROWS_WITH((train_step(m, loss, sgd{}, {.precision = precision::bf16})),
+  CHECK_THROWS_WITH((train_step(m, classify, sgd{}, {.precision = precision::bf16})),
                     "flame::train_step: a precision of 16 bits needs a model whose weights are f32");
   auto n = make();
-  CHECK_THROWS_WITH_AS((train_step(n, loss, sgd{}, {.precision = precision::f16, .scaling = {.first = 0}})),
-                       doctest::Contains("needs first > 0"), error);
+  CHECK_THROWS_WITH_AS(
+      (train_step(n, classify, sgd{}, {.precision = precision::f16, .scaling = {.first = 0}})),
+      doctest::Contains("needs first > 0"), error);
 }
 
 namespace {
@@ -298,7 +275,7 @@ template <class Place> struct rich {
 using sentences = tensor<i32, batch, token>;
 using times = tensor<f32, batch>;
 
-auto classify = [](auto m, auto words, auto t, auto label, auto k) {
+auto classify_words = [](auto m, auto words, auto t, auto label, auto k) {
   return cross_entropy(m(words, t + uniform(k, batch) * 1e-3, k), label);
 };
 
@@ -312,7 +289,7 @@ TEST_CASE("norms, a stack, an embedding, times, attention and dropout, with para
   const times t = uniform(key(4), batch == 32);
   auto make_rich = [] { return init<rich, host>(key(0), hidden == 16, instances_of("blocks", 3)); };
   auto reference = make_rich();
-  auto full = train_step<trainable<"*weight", "table">>(reference, classify, adamw{.lr = 3e-3},
+  auto full = train_step<trainable<"*weight", "table">>(reference, classify_words, adamw{.lr = 3e-3},
                                                         {.seed = 1, .ema = 0.9});
   std::vector<float> expected;
   for (int i = 0; i < 40; ++i) expected.push_back(full(words, t, y).item());
@@ -321,7 +298,7 @@ TEST_CASE("norms, a stack, an embedding, times, attention and dropout, with para
     CAPTURE(static_cast<int>(p));
     auto m = make_rich();
     const std::vector<float> bias = copy(m.values("last.bias"));
-    auto step = train_step<trainable<"*weight", "table">>(m, classify, adamw{.lr = 3e-3},
+    auto step = train_step<trainable<"*weight", "table">>(m, classify_words, adamw{.lr = 3e-3},
                                                           {.seed = 1, .ema = 0.9, .precision = p});
     for (std::size_t i = 0; i < 40; ++i) {
       CAPTURE(i);

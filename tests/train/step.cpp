@@ -3,15 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <flame/expr/random.hpp>
-#include <flame/language.hpp>
-#include <flame/nn/linear.hpp>
-#include <flame/run/create.hpp>
 #include <flame/train/step.hpp>
 
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <new>
+
+#include "perceptron.hpp"
 
 namespace {
 std::atomic<long> allocations{0};
@@ -36,42 +34,18 @@ void* counted(std::size_t size, std::size_t alignment) {
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 using namespace flame;
+using namespace flame::tests;
 
 namespace {
 
-inline constexpr struct batch : dim<> {
-} batch;
-inline constexpr struct feature : dim<6> {
-} feature;
-inline constexpr struct hidden : dim<> {
-} hidden;
-inline constexpr struct answer : dim<3> {
-} answer;
-
-template <class Place> struct net {
-  BOOST_HANA_DEFINE_STRUCT(net, (linear<in<Place, "fc1">, feature, hidden>, fc1),
-                           (linear<in<Place, "fc2">, hidden, answer>, fc2));
-
-  constexpr auto operator()(const auto& x) const { return fc2(relu(fc1(x))); }
-};
-
-using samples = tensor<f32, batch, feature>;
-using labels = tensor<i32, batch>;
-
-auto plain = [](auto m, auto x, auto label) { return cross_entropy(m(x), label); };
 auto noisy = [](auto m, auto x, auto label, auto k) { return cross_entropy(m(dropout(x, 0.25, k)), label); };
 
-auto make(i64 width = 16) { return init<net, host>(key(0), hidden == width); }
-samples draw(i64 n, u64 seed = 1) { return normal(key(seed), batch == n, feature); }
+auto make(i64 width = 16) { return perceptron(width); }
 labels numbered(i64 n) {
   labels l(std::vector<i64>{n});
   for (i64 i = 0; i < n; ++i) l.data()[i] = static_cast<i32>(i % 3);
   return l;
 }
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-std::vector<float> copy(std::span<const float> a) { return {a.begin(), a.end()}; }
 
 int products(const program& p) {
   int n = 0;
@@ -135,7 +109,7 @@ TEST_CASE("a frozen parameter has no gradient, and nothing is computed for one")
   auto m = make();
   const std::vector<float> weight = copy(m.values("fc1.weight")), bias = copy(m.values("fc1.bias"));
   const std::vector<float> other = copy(m.values("fc2.weight"));
-  auto step = train_step<trainable<"fc2.*">>(m, plain, adamw{.lr = 1e-2});
+  auto step = train_step<trainable<"fc2.*">>(m, classify, adamw{.lr = 1e-2});
   step(draw(16), numbered(16));
   CHECK(products(step.plan()) == 3);
   CHECK(updates(step.plan()) == 1);
@@ -147,7 +121,7 @@ TEST_CASE("a frozen parameter has no gradient, and nothing is computed for one")
   CHECK_THROWS_WITH(static_cast<void>(step.gradient("fc1.weight")),
                     "flame::train_step: parameter fc1.weight is not trained");
   CHECK_THROWS_WITH(static_cast<void>(step.gradient("fc3")), "flame::model: it has no parameter fc3");
-  CHECK_THROWS_WITH((train_step<trainable<"fc1.*", "fc9.*">>(m, plain, sgd{})),
+  CHECK_THROWS_WITH((train_step<trainable<"fc1.*", "fc9.*">>(m, classify, sgd{})),
                     "flame::train_step: the pattern fc9.* matches no parameter of the model");
 }
 
@@ -157,8 +131,8 @@ TEST_CASE("trained parameters may lie apart") {
   const std::vector<float> weight = copy(m.values("fc1.weight"));
   samples x = draw(16);
   labels y = numbered(16);
-  auto step = train_step<trainable<"*.bias">>(m, plain, sgd{.lr = 1}, {.clip_norm = 1e-3});
-  auto all = train_step(n, plain, sgd{.lr = 1});
+  auto step = train_step<trainable<"*.bias">>(m, classify, sgd{.lr = 1}, {.clip_norm = 1e-3});
+  auto all = train_step(n, classify, sgd{.lr = 1});
   step(x, y), all(x, y);
   CHECK(updates(step.plan()) == 2);
   CHECK(same_bits(weight, m.values("fc1.weight")));
@@ -173,21 +147,21 @@ TEST_CASE("trained parameters may lie apart") {
 
 TEST_CASE("batches: of other sizes, views, empty, with NaN") {
   auto m = make();
-  auto step = train_step(m, plain, sgd{.lr = 0.1});
+  auto step = train_step(m, classify, sgd{.lr = 0.1});
   step(draw(8), numbered(8));
   const std::vector<float> gradient = copy(step.gradient("fc1.weight"));
 
   SUBCASE("another size, and back") {
     auto again = make();
-    auto other = train_step(again, plain, sgd{.lr = 0});
+    auto other = train_step(again, classify, sgd{.lr = 0});
     other(draw(5), numbered(5));
     other(draw(8), numbered(8));
     CHECK(same_bits(gradient, copy(other.gradient("fc1.weight"))));
   }
   SUBCASE("a view with strides") {
     auto again = make();
-    auto other = train_step(again, plain, sgd{.lr = 0});
-    samples wide(std::vector<i64>{16, 6});
+    auto other = train_step(again, classify, sgd{.lr = 0});
+    samples wide(std::vector<i64>{16, 12});
     labels wide_labels(std::vector<i64>{16});
     wide.fill(7), wide_labels.fill(2);
     wide.slice(batch, 0, 16, 2).copy_from(draw(8));
