@@ -134,11 +134,11 @@ TEST_CASE("what turns the result as well stays, however alike the extents are") 
   CHECK(folded(before, a, ones<f32>(feature, token)) == 0);
 }
 
-TEST_CASE("attention: the biases of its layers and its scale") {
+TEST_CASE("attention by hand: the biases of its layers and its scale") {
   auto heads = [](const auto& a) { return split(a, feature, head, head_dim); };
   auto q = heads(matmul(x, weight, channel) + bias);
   auto k = heads(matmul(x, other, channel) + bias);
-  auto y = attention(q, k, k, token, head_dim);
+  auto y = attention(q, k, k, token, head_dim, [](const auto& scores) { return scores; });
   auto f = compile<host>(y, x, weight, other, bias);
   CHECK(folded(f, h, w, w, b) == 3);
   auto gradients = compile<host>(grad(sum(y * y), x, weight, other, bias), x, weight, other, bias);

@@ -106,7 +106,7 @@ static_assert(kernels(grad(sum(grad(sum(tanh(x) * y), x) * z), x)) == 1);
 static_assert(kernels(matmul(a, b)) == 1);
 static_assert(kernels(matmul(permute(a, inner, row), permute(x, row, col))) == 1);
 static_assert(kernels(gelu(matmul(a, b) + gamma_) * y) == 2);
-static_assert(kernels(attention(a, a, a, row, inner)) == 4);  // scale, scores, softmax, sum
+static_assert(kernels(attention(a, a, a, row, inner)) == 1);
 static_assert(kernels(grad(sum(matmul(a, b)), a)) == 2);      // a sum, and its copies: no product
 static_assert(kernels(embedding(b, label) * 2_c) == 2);
 

@@ -51,6 +51,11 @@ struct counts {
     case op::pool_mean:
     case op::pool_mean_put: return {4, 4, 6};
     case op::scatter_add: return {1, max_rank + 1, 0};
+    case op::attend:
+    case op::attend_statistics:
+    case op::attend_query:
+    case op::attend_key:
+    case op::attend_value: return {3, 3, 2};
     case op::call: return {0, 1, -1};
     case op::result: return {0, 0, 1};
     default: return {};

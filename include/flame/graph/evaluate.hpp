@@ -3,6 +3,7 @@
 #pragma once
 #include <flame/base/philox.hpp>
 #include <flame/graph/reference.hpp>
+#include <flame/graph/reference_attention.hpp>
 #include <map>
 
 namespace flame {
@@ -365,6 +366,11 @@ struct evaluator {
       case op::gather:
       case op::scatter_add: return indexing(n, out);
       default: break;
+    }
+    if (is_attention(g[n].code)) {
+      std::vector<const value*> operands;
+      for (int i = 0; i < g[n].arg_count; ++i) operands.push_back(&in(n, i));
+      return attention(g, n, operands, out);
     }
     switch (kind_of(g[n].code)) {
       case op_kind::reduction: return reduction(n, out);

@@ -1,5 +1,6 @@
 // The shape and dtype rule of every primitive, in one place: used while tracing, by every pass and by the checker.
 #pragma once
+#include <flame/graph/attention.hpp>
 #include <flame/graph/function.hpp>
 #include <flame/graph/op.hpp>
 
@@ -361,6 +362,56 @@ constexpr fault indexing(const operation& o, tensor_type& out) {
   return fault::none;
 }
 
+constexpr fault attention(const operation& o, tensor_type& out) {
+  const operand_types& in = o.operands;
+  const attention_operands at(o.code, in.size());
+  if (!at.fit) return fault::operands_clash;
+  const axis_info *key = o.axes[0], *dim = o.axes[1], *position = o.axes[2];
+  const tensor_type &q = in[0], &k = in[1];
+  for (int i = 0; i < in.size(); ++i)
+    if (in[i].stack) return fault::stacked;
+  if (!is_floating(q.element)) return fault::needs_floating;
+  if (k.element != q.element) return fault::dtypes_differ;
+  if (!q.has(dim) || !k.has(dim) || !k.has(key) || (position != key && !q.has(position))) return fault::axis_missing;
+  if (q.has(key) || (position != key && k.has(position))) return fault::axis_twice;
+  for (int i = 0; i < k.rank; ++i)
+    if (k.axes[i] != key && !q.has(k.axes[i])) return fault::axis_missing;
+  auto alike = [](const tensor_type& a, const tensor_type& b) { return a.rank == b.rank && within(a, b); };
+  const dtype sums = attention_sums(q.element);
+  tensor_type scores, rows;  // q without dim, with key and without
+  for (int i = 0; i < q.rank; ++i)
+    if (q.axes[i] != dim)
+      if (fault f = extend(rows, q.axes[i]); f != fault::none) return f;
+  scores = rows;
+  if (fault f = extend(scores, key); f != fault::none) return f;
+  rows.element = sums;
+  if (at.value >= 0) {
+    if (in[at.value].element != q.element) return fault::dtypes_differ;
+    if (!alike(in[at.value], k)) return fault::axis_missing;
+  }
+  if (at.cotangent >= 0) {
+    if (in[at.cotangent].element != q.element) return fault::dtypes_differ;
+    if (!alike(in[at.cotangent], q)) return fault::axis_missing;
+    const int of_rows[] = {at.statistics, at.delta};
+    for (int i : of_rows) {
+      if (in[i].element != sums) return fault::dtypes_differ;
+      if (!alike(in[i], rows)) return fault::axis_missing;
+    }
+  }
+  if (at.mask >= 0) {
+    const tensor_type& mask = in[at.mask];
+    if (mask.element != dtype::boolean && mask.element != q.element) return fault::dtypes_differ;
+    if (!within(mask, scores)) return fault::axis_missing;
+  }
+  switch (o.code) {
+    case op::attend_statistics: out = rows; break;
+    case op::attend_key:
+    case op::attend_value: out = in[o.code == op::attend_key ? 1 : at.value]; break;
+    default: out = q;
+  }
+  return fault::none;
+}
+
 // The caller's axis for each axis of the function, matched by the operands' positions.
 struct axis_map {
   list<const axis_info*> inner, outer;
@@ -450,6 +501,8 @@ constexpr fault infer(const operation& o, tensor_type& out) {
     case op::conv: case op::conv_data: case op::conv_weight: return rule::convolution(o, out);
     case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: return rule::pooling(o, out);
     case op::gather: case op::scatter_add: return rule::indexing(o, out);
+    case op::attend: case op::attend_statistics: case op::attend_query: case op::attend_key: case op::attend_value:
+      return rule::attention(o, out);
     case op::call: {
       rule::axis_map map;
       return rule::call(o, map);

@@ -63,9 +63,16 @@ enum class op : u8 {
   // Functions. node.function says which; see graph/function.hpp.
   call,    // (operands...) data: see graph/function.hpp
   result,  // (call) data: which output
+  // Attention (graph/attention.hpp). axes: key, dim, position of the query (key where causal does not ask for it).
+  // data: causal, bits of the scale (NaN: 1 / sqrt(extent of dim)). A mask may stand last.
+  attend,             // (q, k, v) softmax(scale q k) v
+  attend_statistics,  // (q, k) log of the sum of exp of each query's scores
+  attend_query,       // (q, k, v, d, statistics, delta) the gradient of q, d that of the result, delta sum over dim of
+  attend_key,         // (the same) of k                                                            d times the result
+  attend_value,       // (the same) of v
 };
 
-inline constexpr int op_count = static_cast<int>(op::result) + 1;
+inline constexpr int op_count = static_cast<int>(op::attend_value) + 1;
 
 enum class op_kind : u8 { leaf, random, unary, binary, ternary, reduction, movement, library, function };
 
@@ -143,6 +150,11 @@ inline constexpr op_info op_table[op_count] = {
     {"scatter_add", 2, op_kind::library},
     {"call", -1, op_kind::function},
     {"result", 1, op_kind::function},
+    {"attend", -1, op_kind::library},
+    {"attend_statistics", -1, op_kind::library},
+    {"attend_query", -1, op_kind::library},
+    {"attend_key", -1, op_kind::library},
+    {"attend_value", -1, op_kind::library},
 };
 
 [[nodiscard]] constexpr op_kind kind_of(op o) { return op_table[static_cast<int>(o)].kind; }

@@ -104,6 +104,15 @@ namespace printing {
              pair("padding", d(4), d(5), 0);
     }
     case op::scatter_add: return axes(g, n, 0, 1) + " -> " + axes(g, n, 1, o.axis_count);
+    case op::attend:
+    case op::attend_statistics:
+    case op::attend_query:
+    case op::attend_key:
+    case op::attend_value: {
+      const double scale = __builtin_bit_cast(double, g.number(n, 1));
+      return axes(g, n, 0, 2) + (data(0) ? ", causal " + axes(g, n, 2, 3) : "") +
+             (scale == scale ? ", scale " + number(scale, dtype::f64) : "");
+    }
     case op::call: return axes(g, n, 0, o.axis_count) + (g.call_of(n).reverse ? ", reverse" : "");
     default: return axes(g, n, 0, o.axis_count);
   }

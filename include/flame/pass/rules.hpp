@@ -5,7 +5,7 @@
 // operands one half each, and one each where one is NaN; max and min over an axis share alike among equal
 // elements; clamp passes at its edges.
 #pragma once
-#include <flame/pass/simplify.hpp>
+#include <flame/pass/attention.hpp>
 
 namespace flame {
 
@@ -186,6 +186,7 @@ struct backward {
   }
 
   constexpr int library(int n, int i, int d) {
+    if (is_attention(g[n].code)) return attention_rule<backward>(*this, n)(i, d);
     const int a = g.arg(n, 0), b = g[n].arg_count > 1 ? g.arg(n, 1) : -1;
     auto both = [&](op code, int x, int y) {
       const int in[] = {x, y};

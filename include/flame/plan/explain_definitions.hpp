@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/graph/print.hpp>
 #include <flame/plan/explain_interface.hpp>
+#include <flame/plan/library_attention.hpp>
 
 #include <algorithm>
 #include <deque>
@@ -262,10 +263,18 @@ class reporter {
         r.flops = s.tensors[1].elements();
       }
     }
+    int results = 1;
+    if (is_attention(s.library)) {
+      const library::attention c = library::attention_of(s);
+      r.flops = c.flops();
+      r.sizes = "b " + std::to_string(c.batches()) + " q " + std::to_string(c.queries()) + " k " +
+                std::to_string(c.keys) + " d " + std::to_string(c.dims);
+      results = __builtin_popcount(static_cast<unsigned>(c.made));
+    }
     r.formula = s.function && s.node >= 0 ? printing::head(graph_for(*s.function), s.node) : r.kind;
     r.formula += "(";
     const bool biased = s.library == op::contract && s.tensors.size() == 4;
-    for (int i = 0; i + (biased ? 2 : 1) < s.tensors.size(); ++i)
+    for (int i = 0; i + (biased ? 2 : results) < s.tensors.size(); ++i)
       r.formula += (i ? ", " : "") + name(s.tensors[i]);
     r.formula += ")";
     if (s.library == op::contract && !s.data.empty())

@@ -3,6 +3,7 @@
 // dropped.
 #pragma once
 #include <flame/pass/simplify.hpp>
+#include <flame/plan/attention.hpp>
 #include <flame/plan/memory.hpp>
 #include <flame/plan/parts.hpp>
 
@@ -126,6 +127,7 @@ class planner {
       return fr.set(n, planning::sum_of(program_, a, b, fr.targets[n]));
     }
     if (o.code == op::concatenate || o.code == op::pad) return planning::plan_parts(fr, n);
+    if (is_attention(o.code)) return planning::plan_attention(fr, n);
     program_step s;
     s.library = o.code;
     s.function = fr.fn.info, s.node = n;

@@ -14,6 +14,7 @@
 // Casts are part of the kernels that make or read a value. A kernel of their own takes only what no kernel of
 // the program makes and a library reads: an image on its way into a convolution.
 #pragma once
+#include <flame/plan/library_attention.hpp>
 #include <flame/plan/share.hpp>
 #include <flame/plan/shared_code.hpp>
 
@@ -148,7 +149,7 @@ class narrowing {
       for (int k = 0; k < s.tensors.size(); ++k) {
         const located& t = s.tensors[k];
         if (t.buffer < 0) continue;
-        if (!is_wide(t))
+        if (!is_wide(t) || library::keeps_type(s, k))
           wide[t.buffer] = 1;  // of another type: as it is
         else if (!s.code)
           (narrow ? wanted : wide)[t.buffer] = 1;
@@ -187,7 +188,7 @@ class narrowing {
       if (runs_narrow(s)) {
         for (int k = 0; k < s.tensors.size(); ++k) {
           located& t = s.tensors[k];
-          if (!is_wide(t)) continue;
+          if (!is_wide(t) || library::keeps_type(s, k)) continue;
           if (t.buffer >= 0 && !narrow_[t.buffer]) {
             const located other = s.writes[k] ? fresh(t) : find_cast(steps, version, t);
             if (s.writes[k]) after = cast(other, t);

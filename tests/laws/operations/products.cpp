@@ -14,19 +14,10 @@ inline constexpr struct rank : dim<> {
 } rank;
 inline constexpr struct batch : dim<> {
 } batch;
-inline constexpr struct head : dim<> {
-} head;
-inline constexpr struct token : dim<> {
-} token;
-inline constexpr struct context : dim<> {
-} context;
-inline constexpr struct feature : dim<> {
-} feature;
 inline constexpr struct sixteen : dim<16> {
 } sixteen;
 const int known = extents_for(inner, 4, 11, 70) + extents_for(more, 2, 3, 9) + extents_for(rank, 2, 4, 8) +
-                  extents_for(batch, 2, 3, 4) + extents_for(head, 2, 1, 3) + extents_for(token, 3, 5, 18) +
-                  extents_for(context, 4, 3, 21) + extents_for(feature, 2, 7, 16);
+                  extents_for(batch, 2, 3, 4);
 
 const auto a = leaf<f64, row, inner>("a");
 const auto at = leaf<f64, inner, row>("at");
@@ -46,11 +37,6 @@ const auto fixed = leaf<f64, row, sixteen>("fixed");
 const auto fixed_b = leaf<f64, sixteen, col>("fixed_b");
 const auto down = leaf<f64, rank, inner>("down");
 const auto up = leaf<f64, col, rank>("up");
-const auto q = leaf<f64, batch, head, token, feature>("q");
-const auto k = leaf<f64, batch, head, token, feature>("k");
-const auto kc = leaf<f64, batch, head, context, feature>("kc");
-const auto vc = leaf<f64, batch, head, context, feature>("vc");
-const auto nested = leaf<f64, batch, token, head, feature>("nested");
 
 LAW(matmul, matmul(a, b, inner), .linear = true)
 LAW(matmul_by_place, matmul(a, b), .linear = true)
@@ -92,11 +78,6 @@ LAW(linear_chain, gelu(matmul(ba, bt, inner) + w))
 LAW(two_layers, matmul(tanh(matmul(a, b, inner) + w), bt, col))
 LAW(prologue, matmul(layer_norm(a, 1e-5, inner), b, inner), .f32 = 3e-5)  // repeated rows cancel to 0
 LAW(low_rank, matmul(a, b, inner) + matmul(matmul(a, down, inner), up, rank) * 0.5)
-
-LAW(attention_self, attention(q, k, q * 0.5, token, feature))
-LAW(attention_cross, attention(q, kc, vc, context, feature))
-LAW(attention_causal, attention(q, k, k, token, feature, causal(token)))
-LAW(attention_heads_inside, attention(nested, nested, nested, token, feature))
 
 }  // namespace
 }  // namespace flame::laws

@@ -86,6 +86,12 @@ inline retyped with_element(const graph& from, dtype d) {
     }
     in.clear();
     for (int i = 0; i < o.arg_count; ++i) in.push(place[from.arg(n, i)]);
+    // Statistics and what is subtracted in attention's gradients keep f32.
+    if (const attention_operands at(o.code, o.arg_count); is_attention(o.code) && at.cotangent >= 0) {
+      const int sums = in[at.statistics];
+      in[at.statistics] = r.g.is(sums, op::cast) ? r.g.arg(sums, 0) : r.g.cast(sums, attention_sums(d));
+      in[at.delta] = r.g.cast(in[at.delta], attention_sums(d));
+    }
     list<u64> numbers(o.data_count ? &from.data[o.data] : nullptr, o.data_count);
     if (int at = rule::dtype_at(o.code); at >= 0 && numbers[at] == static_cast<u64>(dtype::f64))
       numbers[at] = static_cast<u64>(d);
@@ -94,6 +100,7 @@ inline retyped with_element(const graph& from, dtype d) {
       place.push(in[0]);
     else
       place.push(r.g.put(o.code, in, with, numbers, nullptr, o.function));
+    if (o.code == op::attend_statistics) place.back() = r.g.cast(place.back(), d);
   }
   for (int n : from.outputs) r.g.outputs.push(place[n]);
   return r;

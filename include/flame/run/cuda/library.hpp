@@ -1,6 +1,7 @@
 // How CUDA runs library steps: contractions, convolutions, pooling and indexing, each prepared once and run
 // often.
 #pragma once
+#include <flame/run/cuda/attention.hpp>
 #include <flame/run/cuda/blas.hpp>
 #include <flame/run/cuda/dnn.hpp>
 #include <flame/run/cuda/indexing.hpp>

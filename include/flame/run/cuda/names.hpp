@@ -1,6 +1,7 @@
 // Which kernels a program starts on a GPU, by name, worked out without one: to compile them before there is
 // one, and to look at their code.
 #pragma once
+#include <flame/run/cuda/attention.hpp>
 #include <flame/run/cuda/group.hpp>
 #include <flame/run/cuda/indexing.hpp>
 #include <flame/run/cuda/pooling.hpp>
@@ -61,6 +62,12 @@ namespace flame::cuda_kernels {
     case op::pool_mean_put: return prepared_pooling(s.library, library::pooling_of(s)).names();
     case op::gather:
     case op::scatter_add: return prepared_indexing(s.library, library::indexing_of(s), 1).names();
+    case op::attend:
+    case op::attend_statistics:
+    case op::attend_query:
+    case op::attend_key:
+    case op::attend_value:
+      return prepared_attention(library::attention_of(s), operand_alignments(p, s), 90).names();
     default: return names;
   }
 }

@@ -221,6 +221,21 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
       };
       return r;
     }
+    case op::attend:
+    case op::attend_statistics:
+    case op::attend_query:
+    case op::attend_key:
+    case op::attend_value: {
+      std::vector<i64> alignments;
+      for (int i = 0; i < s.tensors.size(); ++i) alignments.push_back(alignment(i));
+      auto x = std::make_shared<cuda_kernels::prepared_attention>(library::attention_of(s), alignments,
+                                                                  c.kernels().architecture());
+      r.names = x->names(), r.own = true;
+      r.run = [x, &libs](const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
+        x->run(libs.kernels, t, stream);
+      };
+      return r;
+    }
     default:
       throw error(
           "flame::compile<cuda>: the cuda backend has no ",

@@ -1,6 +1,7 @@
 // Programs lowered to the host's executors. Included by run/host/execute.hpp, or compiled once in
 // kernels/host.cpp.
 #pragma once
+#include <flame/run/host/attention.hpp>
 #include <flame/run/host/contract.hpp>
 #include <flame/run/host/conv.hpp>
 #include <flame/run/host/execute.hpp>
@@ -101,6 +102,13 @@ inline lowered_step lower_index(const program_step& s) {
   return r;
 }
 
+inline lowered_step lower_attention(const program_step& s) {
+  const library::attention c = library::attention_of(s);
+  lowered_step r;
+  r.run = [c](void* const* at) { flame::host_kernels::attention(c, at); };
+  return r;
+}
+
 inline lowered_step lower(const program_step& s) {
   lowered_step r;
   if (s.code) {
@@ -117,6 +125,11 @@ inline lowered_step lower(const program_step& s) {
       case op::pool_mean_put: r = lower_pool(s); break;
       case op::gather:
       case op::scatter_add: r = lower_index(s); break;
+      case op::attend:
+      case op::attend_statistics:
+      case op::attend_query:
+      case op::attend_key:
+      case op::attend_value: r = lower_attention(s); break;
       default:
         throw error("flame::compile<host>: the host backend has no " +
                     std::string(name_of(s.library).data, static_cast<std::size_t>(name_of(s.library).size)));

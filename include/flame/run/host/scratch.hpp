@@ -18,6 +18,8 @@ enum class scratch_use : u8 {
   gradient,
   group_frame,
   group_partials,
+  attention_scores,
+  attention_operands,
   // Of each thread that works.
   block_offsets,
   block_panels,
