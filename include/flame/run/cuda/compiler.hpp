@@ -125,11 +125,13 @@ struct compiler_report {
   auto is = [&](const char* family) {
     return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
   };
+  const bool attends = name.rfind("flame::kernel::attend", 0) == 0;
   const char* source = is("group")                        ? "#include <flame/run/cuda/kernel/group.hpp>\n"
                        : is("map")                        ? "#include <flame/run/cuda/kernel/map.hpp>\n"
                        : is("finish")                     ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
                        : is("product") || is("product16") ? "#include <flame/run/cuda/kernel/product16.hpp>\n"
-                                                          : "#include <flame/run/cuda/kernel/library.hpp>\n";
+                       : attends ? "#include <flame/run/cuda/kernel/attention16.hpp>\n"
+                                 : "#include <flame/run/cuda/kernel/library.hpp>\n";
   return compile_text(source, name, architecture, report);
 }
 

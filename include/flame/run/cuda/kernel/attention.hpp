@@ -112,11 +112,15 @@ struct attention_place {
   }
 };
 
+template <class T> FLAME_DEVICE T hidden_score() {
+  return static_cast<T>(float_of(0xff800000u));
+}  // -infinity
+
 // The score of one query and one key: scaled, masked; -infinity where it may not be looked at.
 template <int Element, class T>
 FLAME_DEVICE T masked_score(const attention_place& p, T score, i64 mask_start, int row, int key,
                             int position) {
-  const T hidden = -static_cast<T>(__builtin_huge_val());
+  const T hidden = hidden_score<T>();
   if (row >= p.a.queries || key >= p.a.keys || (p.a.causal && position < key)) return hidden;
   score *= static_cast<T>(p.a.scale);
   if (p.a.mask == 0) return score;
@@ -271,7 +275,7 @@ FLAME_KERNEL void __launch_bounds__(256) attend(attention_arguments a, attention
   const int query = tile_number * Rows;
   const i64 q = p.start(attention_q), k = p.start(attention_k), v = p.start(attention_v),
             mask = a.mask ? p.start(attention_mask) : 0;
-  const T hidden = -static_cast<T>(__builtin_huge_val());
+  const T hidden = hidden_score<T>();
   T top[each], total[each], sums[tiles::pieces][each][2] = {};
   int positions[each];
 #pragma unroll
@@ -328,7 +332,7 @@ template <int Element, class Tiles, class T, int each>
 FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][each],
                          T (&slopes)[each][each]) {
   const attention_place& p = t.p;
-  const T hidden = -static_cast<T>(__builtin_huge_val());
+  const T hidden = hidden_score<T>();
   const i64 mask = p.a.mask ? p.start(attention_mask) : 0;
   t.multiply(weights, attention_q, p.start(attention_q), query, attention_k, p.start(attention_k), key);
   t.multiply(slopes, attention_d, p.start(attention_d), query, attention_v, p.start(attention_v), key);

@@ -151,7 +151,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
   const tiles t(p);
   const int query = tile_number * 64, past = p.seen(query, 64);
   const i64 k = p.start(attention_k), v = p.start(attention_v), mask = a.mask ? p.start(attention_mask) : 0;
-  const float hidden = -__builtin_huge_valf(), scale = static_cast<float>(a.scale) * log2_of_e;
+  const float hidden = hidden_score<float>(), scale = static_cast<float>(a.scale) * log2_of_e;
 
   u32 held[tiles::steps][4];
   t.template load<64>(shared, attention_q, p.start(attention_q), true, query);
@@ -238,7 +238,7 @@ template <int Element> struct attention16_slope {
 
   FLAME_DEVICE void operator()(float& weight, float& slope, float sum, float delta, int row, int key,
                                int position) const {
-    const float hidden = -__builtin_huge_valf(), scale = static_cast<float>(p.a.scale);
+    const float hidden = hidden_score<float>(), scale = static_cast<float>(p.a.scale);
     const float score = plain ? weight * scale : masked_score<Element>(p, weight, mask, row, key, position);
     weight = sum == hidden || score == hidden ? 0 : power_of_2((score - sum) * log2_of_e);
     slope = weight * (slope - delta) * scale;
@@ -276,7 +276,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
       const bool inside = query + i < a.queries;
       row_sums[i] = inside ? static_cast<const float*>(
                                  memory.at[attention_sums])[sums_start + p.query(attention_sums, query + i)]
-                           : -__builtin_huge_valf();
+                           : hidden_score<float>();
       row_deltas[i] = inside
                           ? static_cast<const float*>(
                                 memory.at[attention_delta])[delta_start + p.query(attention_delta, query + i)]
@@ -376,7 +376,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a,
     const bool inside = row < a.queries;
     sum[h] = inside ? static_cast<const float*>(
                           memory.at[attention_sums])[p.start(attention_sums) + p.query(attention_sums, row)]
-                    : -__builtin_huge_valf();
+                    : hidden_score<float>();
     delta[h] = inside
                    ? static_cast<const float*>(
                          memory.at[attention_delta])[p.start(attention_delta) + p.query(attention_delta, row)]
