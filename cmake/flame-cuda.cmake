@@ -16,7 +16,19 @@ find_path(FLAME_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDN
 find_library(FLAME_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${CUDAToolkit_LIBRARY_DIR} ENV CUDNN_PATH
              PATH_SUFFIXES lib lib64 DOC "cuDNN 9, optional")
 if(NOT FLAME_CUDNN_INCLUDE OR NOT FLAME_CUDNN_LIBRARY)
-  list(APPEND flame_cuda_missing "cuDNN 9")
+  # Python's packages of NVIDIA's bring it too; PyTorch has them.
+  find_program(FLAME_PYTHON python3 DOC "Python 3")
+  set(folder)
+  if(FLAME_PYTHON)
+    execute_process(COMMAND ${FLAME_PYTHON} -c "import nvidia.cudnn; print(list(nvidia.cudnn.__path__)[0])"
+                    OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  endif()
+  if(EXISTS "${folder}/include/cudnn.h" AND EXISTS "${folder}/lib/libcudnn.so.9")
+    set(FLAME_CUDNN_INCLUDE ${folder}/include CACHE PATH "Folder of cudnn.h, optional" FORCE)
+    set(FLAME_CUDNN_LIBRARY ${folder}/lib/libcudnn.so.9 CACHE FILEPATH "cuDNN 9, optional" FORCE)
+  else()
+    list(APPEND flame_cuda_missing "cuDNN 9")
+  endif()
 endif()
 
 if(NOT flame_cuda_missing AND NOT TARGET flame::cuda_libraries)
