@@ -1,11 +1,9 @@
 // Tensors: memory with an element type and named axes, shared by copies of the handle and by views; and how
 // they move between backends.
 #pragma once
-#include <flame/base/error.hpp>
-#include <flame/run/storage.hpp>
+#include <flame/run/tensor_layout.hpp>
 #include <flame/run/tensor_types.hpp>
 
-#include <functional>
 #include <span>
 
 namespace flame {
@@ -23,7 +21,7 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   using type = held_shape;
   static constexpr int rank = sizeof...(Axes);
   static constexpr flame::dtype dtype = dtype_of<Element>;
-  static constexpr i64 to_end = std::numeric_limits<i64>::max();
+  static constexpr i64 to_end = detail::slice_along::to_end;
   static constexpr bool on_host = storage<Backend>::on_host;
 
   // ---- Making: see also run/create.hpp ----
@@ -51,12 +49,12 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   // tensor<f32, row, col> a{{1, 2}, {3, 4}}: as deep as it has axes.
   basic_tensor(typename detail::literals_of<Element, rank>::type values) requires(rank > 0) {
     std::vector<i64> extents;
-    measure(extents, values);
+    detail::measure_literals<Element>(extents, values, &name);
     extents.resize(static_cast<std::size_t>(rank), 0);  // below an axis of no extent
     if constexpr (on_host) {
       *this = basic_tensor(extents);
       Element* next = data_;
-      write(next, values);
+      detail::write_literals(next, values);
     } else {
       *this = from_host(basic_tensor<host, Element, Axes...>(values));
     }
@@ -162,10 +160,10 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   // Values of a tensor of equal extents, or in row-major order. Views of one memory may overlap: x is read
   // as it was before.
   const basic_tensor& copy_from(const basic_tensor& from) const {
-    if (!same_extents(from))
+    if (!detail::same_extents(view(), from.view()))
       refuse("copy_from(x)", "x has the extents " + detail::extents_text(from.extents_, rank) +
                                  ", expected " + detail::extents_text(extents_, rank));
-    if (overlaps(from)) return copy_from(from.clone());
+    if (detail::overlap(view(), from.view())) return copy_from(from.clone());
     if constexpr (on_host)
       walk(rank, extents_, strides_, from.strides_, [&](i64 i, i64 j) { data_[i] = from.data_[j]; });
     else
@@ -198,7 +196,7 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   }
   // One index of the first axis.
   [[nodiscard]] auto operator[](i64 index) const requires(rank > 0) {
-    return dropped<typename without_first<Axes...>::type>(0, index, "operator[]");
+    return dropped<result_for<typename detail::without_first<held_shape>::type>>(0, index, "operator[]");
   }
   // Elements begin, begin + step, ... before end, as NumPy counts: negative ones from the end.
   template <axis Axis>
@@ -229,7 +227,7 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   // Rows as columns. Anonymous axes change places, named ones keep their names.
   [[nodiscard]] auto transpose() const requires(rank == 2) {
     const int from[] = {1, 0};
-    return arranged<typename turned<Axes...>::type>(from);
+    return arranged<result_for<typename detail::turned<held_shape>::type>>(from);
   }
   // An axis under another name.
   template <axis From, axis To> [[nodiscard]] auto rename(const From&, const To&) const {
@@ -240,18 +238,7 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   template <class... Given> [[nodiscard]] auto reshape(const Given&... given) const {
     using target = detail::tensor_of<Backend, Element, Given...>;
     std::vector<i64> extents = target::extents(given...);
-    i64 known = 1;
-    i64* open = nullptr;
-    for (i64& e : extents) {
-      if (e == -1 && !open)
-        open = &e;
-      else
-        known *= e;
-    }
-    if (open && known > 0) *open = size() / known;
-    if (known * (open ? *open : 1) != size())
-      refuse("reshape(extents...)", detail::extents_text(extents.data(), static_cast<int>(extents.size())) +
-                                        " are not the extents of " + std::to_string(size()) + " elements");
+    detail::settle_extents(extents, size());
     basic_tensor dense = contiguous();
     return typename target::type(dense.memory_, dense.data_, extents.data());
   }
@@ -327,15 +314,6 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
   template <class From, class To>
   using renamed = result_for<
       typename detail::replaced_axis<held_shape, std::remove_cvref_t<From>, std::remove_cvref_t<To>>::type>;
-  template <class First, class... Rest> struct without_first {
-    using type = basic_tensor<Backend, Element, Rest...>;
-  };
-  template <class A, class B> struct turned {
-    using type =
-        std::conditional_t<axis_ptr<A>->from_last >= 0,
-                           basic_tensor<Backend, Element, anonymous<1, B::extent>, anonymous<0, A::extent>>,
-                           basic_tensor<Backend, Element, B, A>>;
-  };
 
   template <class Axis> static constexpr int index_of() {
     constexpr int at = held_shape::value().find(axis_ptr<std::remove_cvref_t<Axis>>);
@@ -343,19 +321,18 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
     return at < 0 ? 0 : at;
   }
   [[noreturn]] static void refuse(const std::string& operation, const std::string& why) {
-    throw error("flame::tensor" + (operation.empty() ? "" : "::" + operation) + ": " + why);
+    detail::refuse_tensor(operation, why);
   }
   static int place(int i, const char* operation) {
     if (i < -rank || i >= rank)
       refuse(operation, "axis " + std::to_string(i) + " is given, the tensor has " + std::to_string(rank));
     return i < 0 ? i + rank : i;
   }
-  static std::string name(int i) {
-    const tensor_type t = held_shape::value();
-    const axis_info* a = t.axes[i];
-    return a->from_last >= 0 ? std::to_string(i)
-                             : std::string(a->name.data, static_cast<std::size_t>(a->name.size));
+  static const axis_info* axis_at(int i) {
+    static constexpr tensor_type t = held_shape::value();
+    return t.axes[i];
   }
+  static std::string name(int i) { return detail::axis_text(axis_at(i), i); }
   void check_extent(int i) const {
     const i64 fixed[] = {Axes::extent..., 0};
     if (extents_[i] < 0 || (fixed[i] != dynamic && fixed[i] != extents_[i]))
@@ -364,33 +341,9 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
                                           : ", expected 0 or more"));
   }
   i64 checked(i64 index, int axis, const char* operation) const {
-    i64 at = index < 0 ? index + extents_[axis] : index;
-    if (at < 0 || at >= extents_[axis])
-      refuse(operation, "index " + std::to_string(index) + " is outside axis " + name(axis) + " of extent " +
-                            std::to_string(extents_[axis]));
-    return at;
+    return detail::place_along(axis_at(axis), axis, extents_[axis], index, operation);
   }
-  // Whether b is another view of bytes that this one may touch, judged by the first and the last of each.
-  bool overlaps(const basic_tensor& b) const {
-    if (size() == 0 || !data_ || !b.data_) return false;
-    bool same = data_ == b.data_;
-    const Element *last = data_, *last_of_b = b.data_;
-    for (int i = 0; i < rank; ++i) {
-      last += (extents_[i] - 1) * strides_[i], last_of_b += (extents_[i] - 1) * b.strides_[i];
-      same = same && (extents_[i] == 1 || strides_[i] == b.strides_[i]);
-    }
-    const std::less_equal<const Element*> before;
-    return !same && before(data_, last_of_b) && before(b.data_, last);
-  }
-  bool same_extents(const basic_tensor& b) const {
-    for (int i = 0; i < rank; ++i)
-      if (extents_[i] != b.extents_[i]) return false;
-    return true;
-  }
-  void row_major() {
-    i64 stride = 1;
-    for (int i = rank - 1; i >= 0; --i) strides_[i] = stride, stride *= extents_[i];
-  }
+  void row_major() { detail::set_row_major(rank, extents_, strides_); }
   template <class F> void each(F&& f) const {
     if (!data_) return;
     walk(rank, extents_, strides_, strides_, [&](i64 i, i64) { f(data_[i]); });
@@ -403,45 +356,17 @@ template <class Backend, class Element, class... Axes> class basic_tensor : publ
     return Result(memory_, data_ + checked(index, axis, operation) * strides_[axis], extents, strides);
   }
   template <class Result> Result sliced(int axis, i64 begin, i64 end, i64 step) const {
-    const i64 n = extents_[axis];
-    i64 from = begin < 0 ? begin + n : begin, to = end == to_end ? n : end < 0 ? end + n : end;
-    if (from < 0 || to > n || from > to || step < 1)
-      refuse("slice(axis, begin, end, step)", "begin " + std::to_string(begin) + ", end " +
-                                                  (end == to_end ? "left out" : std::to_string(end)) +
-                                                  ", step " + std::to_string(step) + " do not lie in axis " +
-                                                  name(axis) + " of extent " + std::to_string(n));
+    const detail::slice_along part(axis_at(axis), axis, extents_[axis], begin, end, step);
     i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
     for (int i = 0; i < rank; ++i) extents[i] = extents_[i], strides[i] = strides_[i];
-    extents[axis] = (to - from + step - 1) / step;
+    extents[axis] = part.count;
     strides[axis] *= step;
-    return Result(memory_, data_ + from * strides_[axis], extents, strides);
+    return Result(memory_, data_ + part.first * strides_[axis], extents, strides);
   }
   template <class Result> Result arranged(const int* from) const {
     i64 extents[max_rank + 1] = {}, strides[max_rank + 1] = {};
     for (int i = 0; i < rank; ++i) extents[i] = extents_[from[i]], strides[i] = strides_[from[i]];
     return Result(memory_, data_, extents, strides);
-  }
-
-  template <class T> static void measure(std::vector<i64>& extents, std::initializer_list<T> values) {
-    extents.push_back(static_cast<i64>(values.size()));
-    if constexpr (!std::is_same_v<T, literal<Element>>) {
-      if (values.size() == 0) return;
-      const std::size_t depth = extents.size();
-      measure(extents, *values.begin());
-      for (const T& v : values)
-        if (static_cast<i64>(v.size()) != extents[depth])
-          refuse("{values...}", "along axis " + name(static_cast<int>(depth)) + " one list has " +
-                                    std::to_string(v.size()) + " values, another " +
-                                    std::to_string(extents[depth]));
-    }
-  }
-  template <class T> static void write(Element*& to, std::initializer_list<T> values) {
-    for (const T& v : values) {
-      if constexpr (std::is_same_v<T, literal<Element>>)
-        *to++ = v.value;
-      else
-        write(to, v);
-    }
   }
 
   storage<Backend> memory_;

@@ -3,6 +3,7 @@
 #include <flame/expr/emit.hpp>
 #include <flame/run/backend.hpp>
 #include <flame/run/element.hpp>
+#include <flame/run/tensor_layout.hpp>
 
 #include <initializer_list>
 #include <string>
@@ -28,11 +29,44 @@ struct replaced_axis<shape<Element, X...>, Axis, Other...> {
       typename concat<std::conditional_t<std::is_same_v<X, Axis>, types<Other...>, types<X>>...>::type{}));
 };
 
+// The shape without its first axis; that of a matrix with rows as columns, where anonymous axes change
+// places.
+template <class Shape> struct without_first;
+template <class Element, class First, class... Rest> struct without_first<shape<Element, First, Rest...>> {
+  using type = shape<Element, Rest...>;
+};
+template <class Shape> struct turned;
+template <class Element, class A, class B> struct turned<shape<Element, A, B>> {
+  using type = std::conditional_t<axis_ptr<A>->from_last >= 0,
+                                  shape<Element, anonymous<1, B::extent>, anonymous<0, A::extent>>,
+                                  shape<Element, B, A>>;
+};
+
 // {1, 2}, {{1, 2}, {3, 4}}, ...
 template <class Element, int Rank> struct literals_of {
   using type = std::initializer_list<typename literals_of<Element, Rank - 1>::type>;
 };
 template <class Element> struct literals_of<Element, 0> { using type = literal<Element>; };
+
+// Their extents, outermost first; lists of unequal lengths are refused. axis(i): what errors call axis i.
+template <class Element, class T>
+void measure_literals(std::vector<i64>& extents, std::initializer_list<T> values, std::string (*axis)(int)) {
+  extents.push_back(static_cast<i64>(values.size()));
+  if constexpr (!std::is_same_v<T, literal<Element>>) {
+    if (values.size() == 0) return;
+    const std::size_t depth = extents.size();
+    measure_literals<Element>(extents, *values.begin(), axis);
+    for (const T& v : values)
+      if (static_cast<i64>(v.size()) != extents[depth])
+        refuse_tensor("{values...}", "along axis " + axis(static_cast<int>(depth)) + " one list has " +
+                                         std::to_string(v.size()) + " values, another " +
+                                         std::to_string(extents[depth]));
+  }
+}
+template <class Element> void write_literals(Element*& to, literal<Element> value) { *to++ = value.value; }
+template <class Element, class T> void write_literals(Element*& to, std::initializer_list<T> values) {
+  for (const T& v : values) write_literals(to, v);
+}
 
 // Extents as they are given: row == 2, a static axis by itself, or plain numbers for anonymous axes.
 template <int FromLast, class Given> struct given_extent {
@@ -75,12 +109,6 @@ template <class Backend, class Element, int... I>
 struct anonymous_tensor<Backend, Element, std::integer_sequence<int, I...>> {
   using type = basic_tensor<Backend, Element, anonymous<static_cast<int>(sizeof...(I)) - 1 - I>...>;
 };
-
-inline std::string extents_text(const i64* extents, int rank) {
-  std::string s = "(";
-  for (int i = 0; i < rank; ++i) s += (i ? ", " : "") + std::to_string(extents[i]);
-  return s + ")";
-}
 
 }  // namespace detail
 
