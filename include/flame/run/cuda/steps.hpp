@@ -48,17 +48,21 @@ struct libraries {
   }
 };
 
-// What a device's programs have chosen.
+// What a device's programs have chosen. Devices of one kind choose once, so that they give the same bits.
 inline choices& choices_of(const context& c) {
   static std::mutex lock;
-  static auto* all = new std::map<int, std::unique_ptr<choices>>;
+  static auto* of_device = new std::map<int, choices*>;
+  static auto* of_kind = new std::map<std::string, std::unique_ptr<choices>>;
   const std::lock_guard hold(lock);
-  std::unique_ptr<choices>& found = (*all)[c.device()];
+  choices*& found = (*of_device)[c.device()];
   if (!found) {
     cudaDeviceProp device{};
     check(cudaGetDeviceProperties(&device, c.device()), "flame::cuda", "cudaGetDeviceProperties");
-    found = std::make_unique<choices>(std::string(device.name) + " cublas " + cuda_kernels::blas_version() +
-                                      " cudnn " + cuda_kernels::dnn_version());
+    const std::string kind = std::string(device.name) + " cublas " + cuda_kernels::blas_version() +
+                             " cudnn " + cuda_kernels::dnn_version();
+    std::unique_ptr<choices>& same = (*of_kind)[kind];
+    if (!same) same = std::make_unique<choices>(kind);
+    found = same.get();
   }
   return *found;
 }
