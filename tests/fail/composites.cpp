@@ -7,8 +7,8 @@
 // error 5: flame::modulate(x, shift, scale): x must have the axes of shift and of scale
 // error 6: flame::geglu(a, b): the axes of one operand must contain the other's
 // error 7: flame::chunk<n>(x, from, to): `from` must have n times the extent of `to`
-// error 8: flame::stacked(to, a, b...): all operands must have the same axes and element type
-// error 9: flame::stacked(to, a, b...): the extent of `to` must be the number of operands
+// error 8: flame::stack_along(to, a, b...): all operands must have the same axes and element type
+// error 9: flame::stack_along(to, a, b...): the extent of `to` must be the number of operands
 // error 10: flame::roll<shift>(x, axis): an axis that is named is no axis of the operand
 // error 11: flame::tile<n>(x, from, to): `from` must be an axis of the operand and n positive
 // error 12: flame::tril<diagonal>(x, row, column): row and column must be two axes of the operand
@@ -59,9 +59,9 @@ auto refused = geglu(y, others);
 #elif MUST_FAIL == 7
 auto refused = chunk<2>(x, col, five);
 #elif MUST_FAIL == 8
-auto refused = stacked(two, x, halves);
+auto refused = stack_along(two, x, halves);
 #elif MUST_FAIL == 9
-auto refused = stacked(five, x, x);
+auto refused = stack_along(five, x, x);
 #elif MUST_FAIL == 10
 auto refused = roll<1>(x, other);
 #elif MUST_FAIL == 11
@@ -79,7 +79,7 @@ auto taken_3 = group_norm<2>(x, 1e-6, col, row);
 auto taken_5 = modulate(x, y, y);
 auto taken_6 = geglu(x, y);
 auto taken_7 = chunk<2>(x, col, half);
-auto taken_8 = stacked(two, x, cast<f32>(halves));
+auto taken_8 = stack_along(two, x, cast<f32>(halves));
 auto taken_10 = roll<1>(x, row);
 auto taken_11 = tile<2>(x, row, other);
 auto taken_12 = tril(x, row, col);

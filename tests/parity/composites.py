@@ -241,7 +241,7 @@ def positions(c):
 
 def arrangement(c):
     for i, shape in enumerate([(3, 6), (1, 2), (5, 4), (2, 8), (7, 10)]):
-        c.add(f"stacked.{i}", lambda a, b, d: torch.stack((a, b, d)),
+        c.add(f"stack_along.{i}", lambda a, b, d: torch.stack((a, b, d)),
               {"a": c.normal(*shape), "b": c.normal(*shape), "d": c.normal(*shape)})
         c.add(f"tile.{i}", lambda x: x.repeat(1, 3), {"x": c.normal(*shape)})
         c.add(f"repeat_interleave.{i}", lambda x: x.repeat_interleave(3, 1), {"x": c.normal(*shape)})

@@ -14,6 +14,10 @@ using namespace flame;
 
 inline constexpr struct row : dim<> {
 } row;
+inline constexpr struct two : dim<2> {
+} two;
+inline constexpr struct whole : dim<> {
+} whole;
 inline constexpr struct three : dim<3> {
 } three;
 inline constexpr struct four : dim<4> {
@@ -92,6 +96,32 @@ TEST_CASE("what stands elsewhere, or is wanted elsewhere, is copied") {
       sines += std::sin(static_cast<double>(b(i, k))), cosines += std::cos(static_cast<double>(b(i, k)));
     CHECK(q(i) == doctest::Approx((sines + cosines) * sines).epsilon(1e-4));
   }
+}
+TEST_CASE("also where the parts are merged, or have one element along an axis") {
+  const auto t = normal(key(5), row == 4, three, col == 6);
+  const auto t2 = normal(key(6), row == 4, twelve);
+  auto f = compile<host>(concatenate(merge(exp(u), three, col, wide), wide, sin(v), twelve, whole), u, v);
+  const auto r = f(t, t2);
+  CHECK(copies(f.plan(t, t2)) == 0);
+  for (i64 i = 0; i < 4; ++i) {
+    for (i64 k = 0; k < 18; ++k)
+      CHECK(r(i, k) == doctest::Approx(std::exp(t(i, k / 6, k % 6))).epsilon(1e-5));
+    for (i64 k = 0; k < 12; ++k) CHECK(r(i, k + 18) == doctest::Approx(std::sin(t2(i, k))).epsilon(1e-5));
+  }
+  auto pairs = compile<host>(sum(stack_along(two, sin(x), cos(x)), row), x);
+  const auto q = pairs(a);
+  CHECK(copies(pairs.plan(a)) == 0);
+  for (i64 k = 0; k < 3; ++k) {
+    double sine = 0;
+    for (i64 i = 0; i < 5; ++i) sine += std::sin(static_cast<double>(a(i, k)));
+    CHECK(q(0, k) == doctest::Approx(sine).epsilon(1e-4));
+  }
+}
+TEST_CASE("an element of the last axis is a view") {
+  auto f = compile<host>(select<2>(x, three) * 2.0, x);
+  const auto r = f(a);
+  CHECK(f.plan(a).steps.size() == 1);
+  for (i64 i = 0; i < 5; ++i) CHECK(r(i) == 2 * a(i, 2));
 }
 // Rows of parts lie between each other's: in bytes from first to last they overlap, and still none waits for
 // another.

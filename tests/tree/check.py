@@ -209,7 +209,42 @@ def format(root):
     return problems
 
 
-CHECKS = {"floors": floors, "layout": layout, "headers": opening, "text": text, "format": format}
+# Functions of the language's headers that are no operations: what other headers use, calls and derivatives.
+NO_OPERATIONS = "call emit grad jvp path_of_leaf repeat value_and_grad vjp".split()
+
+
+def public_functions(text):
+    """Names of the functions that a header of the language gives its users: those of namespace flame itself."""
+    names, depth = [], 0
+    text = re.sub(r"^#define (.*\\\n)*.*\n", "", text, flags=re.MULTILINE)
+    for line in text.splitlines():
+        code = line.partition("//")[0]
+        if depth == 1:
+            names += re.findall(r"constexpr auto (\w+)\(", code)
+            names += re.findall(r"^FLAME_(?:UNARY|BINARY|REDUCTION|GATED|RESIZED)\((\w+)", code)
+        depth += code.count("{") - code.count("}")
+    return set(names) - set(NO_OPERATIONS)
+
+
+def operations(root):
+    """docs/operations.md names every function of the headers behind language.hpp, and none that is not there."""
+    page = root / "docs" / "operations.md"
+    if not page.is_file():
+        return ["docs/operations.md: is not there"]
+    found = set()
+    for name, path in headers(root).items():
+        if re.match(r"(expr|diffusion|nn)/", name):
+            functions = public_functions(path.read_text())
+            found |= functions & {"flatten"} if name.startswith("nn/") else functions
+    shown = page.read_text().partition("\n## From PyTorch")[0]
+    spans = re.findall(r"`([^`]+)`", shown)
+    named = {match for span in spans for match in re.findall(r"(?<![\w.])([a-z]\w*)(?:<[^`]*?>)?\(", span)}
+    alone = {span for span in spans if re.fullmatch(r"[a-z]\w*", span)}
+    return [f"docs/operations.md: does not name {name}()" for name in sorted(found - named - alone)] + \
+        [f"docs/operations.md: there is no {name}() in include/flame/expr" for name in sorted(named - found)]
+
+
+CHECKS = {"floors": floors, "layout": layout, "headers": opening, "text": text, "operations": operations, "format": format}
 
 if __name__ == "__main__":
     root = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else harness.ROOT

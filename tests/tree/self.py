@@ -88,6 +88,20 @@ class Tree(unittest.TestCase):
         self.refuses("text", "docs/page.md", f"see http:{slash}/example.net/file\n", "links to example.net")
         self.refuses("text", "tests/base/text.cpp", "int i;", "newline")
 
+    def test_operations(self):
+        header = ("// Sums.\n#pragma once\nnamespace flame {\nnamespace detail {\nconstexpr auto inner(int x) { return x; }\n}\n"
+                  "#define FLAME_UNARY(name) \\\n  constexpr auto name(int x) { return x; }\nFLAME_UNARY(sine)\n"
+                  "template <class A>\nconstexpr auto total(const A& x) {\n  return inner(x);\n}\n}  // namespace flame\n")
+
+        def page(text):
+            return self.problems("operations", include__flame__expr__sums=(".hpp", header), docs__operations=(".md", text))
+
+        self.assertIn("is not there", self.problems("operations"))
+        self.assertEqual(page("| `total(x, axes...)` |\n| `sine(x)` |\n"), "")
+        self.assertIn("does not name total()", page("`sine(x)`\n"))
+        self.assertIn("does not name sine()", page("`total<n>(x)`\n"))
+        self.assertIn("there is no inner()", page("`total(x)`, `sine(x)`, `inner(x)`\n"))
+
 
 if __name__ == "__main__":
     unittest.main()

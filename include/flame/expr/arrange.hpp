@@ -2,7 +2,7 @@
 // pixels.
 #pragma once
 #include <flame/expr/composite.hpp>
-#include <flame/expr/movement.hpp>
+#include <flame/expr/contract.hpp>
 
 namespace flame {
 
@@ -55,31 +55,40 @@ constexpr auto chunk(const A& x, const From& from, const To& to) {
 }
 
 namespace detail {
+
+// Parts that have an axis Unit of one element, side by side along it, as To.
 template <class To, class Unit, class... A> constexpr auto joined_units(const A&... parts) {
   constexpr auto unit_of = [](auto) { return Unit{}; };
   return emit<op::concatenate, on_axes<decltype(unit_of(parts))..., To>>(parts...);
 }
-template <class Shape, class Unit> struct unit_first;
-template <class E, class... X, class Unit> struct unit_first<shape<E, X...>, Unit> {
-  using type = on_axes<Unit, X...>;
-};
+// x with the axis Unit of one element in front. A split, not a broadcast: what is split is made in its place.
+template <class Unit, operand_type A> constexpr auto with_unit(const A& x) {
+  if constexpr (shape_of<A>::rank == 0) {
+    return emit<op::broadcast, on_axes<Unit>>(x);
+  } else {
+    using first = typename axis_from_last<shape_of<A>, shape_of<A>::rank - 1>::type;
+    return emit<op::split, on_axes<first, Unit, first>>(x);
+  }
+}
+
 }  // namespace detail
 
-// Tensors of one shape side by side along a new first axis: stacked(to, a, b, c) is a at 0, b at 1, c at 2.
-// (PyTorch's torch.stack(..., 0); permute puts the axis elsewhere and costs nothing.)
+// Tensors of one shape side by side along a new first axis: stack_along(to, a, b, c) is a at 0, b at 1, c
+// at 2. (PyTorch's torch.stack(..., 0); permute puts the axis elsewhere and costs nothing.)
 template <axis To, operand_type A, operand_type... More>
-constexpr auto stacked(const To&, const A& a, const More&... more) {
+constexpr auto stack_along(const To&, const A& a, const More&... more) {
   using T = std::remove_cvref_t<To>;
   constexpr bool alike = (std::is_same_v<shape_of<A>, shape_of<More>> && ...);
-  static_assert(alike, "flame::stacked(to, a, b...): all operands must have the same axes and element type");
+  static_assert(alike,
+                "flame::stack_along(to, a, b...): all operands must have the same axes and element type");
   static_assert(!detail::has_axis<shape_of<A>, To>,
-                "flame::stacked(to, a, b...): `to` is an axis of the operands");
+                "flame::stack_along(to, a, b...): `to` is an axis of the operands");
   constexpr bool counted = T::extent == dynamic || T::extent == 1 + static_cast<int>(sizeof...(More));
-  static_assert(counted, "flame::stacked(to, a, b...): the extent of `to` must be the number of operands");
+  static_assert(counted,
+                "flame::stack_along(to, a, b...): the extent of `to` must be the number of operands");
   if constexpr (alike && counted && !detail::has_axis<shape_of<A>, To>) {
     using unit = detail::unit_axis;
-    using with = typename detail::unit_first<shape_of<A>, unit>::type;
-    return detail::joined_units<T, unit>(emit<op::broadcast, with>(a), emit<op::broadcast, with>(more)...);
+    return detail::joined_units<T, unit>(detail::with_unit<unit>(a), detail::with_unit<unit>(more)...);
   }
 }
 

@@ -63,8 +63,8 @@ constexpr auto rotary(const X& x, const C& cosine, const S& sine, const Dim& of)
       return concatenate(first, half{}, second, half{}, of);
     } else {
       using unit = detail::unit_axis;
-      auto both = detail::joined_units<pair, unit>(detail::repeated_beside<half, unit, false>(first),
-                                                   detail::repeated_beside<half, unit, false>(second));
+      auto both = detail::joined_units<pair, unit>(split(first, half{}, half{}, unit{}),
+                                                   split(second, half{}, half{}, unit{}));
       return merge(both, half{}, pair{}, of);
     }
   }

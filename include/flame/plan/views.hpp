@@ -54,14 +54,15 @@ inline void take_axis(located& to, int i, const located& from, int k) {
 }
 
 // Whether node n of g, if it merges axes, merges such as lie one within the other in `from`: else it is no
-// view.
+// view. Where there is one element, strides say nothing.
 [[nodiscard]] inline bool merges_in_place(const graph& g, int n, const located& from) {
   if (!g.is(n, op::merge) || from.zero) return true;
   const int parts = g[n].axis_count - 1, at = from.find(g.axis(n, 0));
-  for (int k = 0; k + 1 < parts; ++k)
-    if (from.strides[at + k] != from.strides[at + k + 1] * from.extents[at + k + 1] &&
-        from.extents[at + k] != 1)
-      return false;
+  for (int k = 0, outer = -1; k < parts; ++k) {
+    if (from.extents[at + k] == 1) continue;
+    if (outer >= 0 && from.strides[at + outer] != from.strides[at + k] * from.extents[at + k]) return false;
+    outer = k;
+  }
   return true;
 }
 
@@ -88,12 +89,16 @@ inline void take_axis(located& to, int i, const located& from, int k) {
     }
     case op::merge: {
       int parts = g[n].axis_count - 1, at = from.find(g.axis(n, 0));
+      int inner = parts - 1;
       i64 all = 1;
-      for (int k = 0; k < parts; ++k) all *= from.extents[at + k];
+      for (int k = 0; k < parts; ++k) {
+        all *= from.extents[at + k];
+        if (from.extents[at + k] != 1) inner = k;
+      }
       l.rank = from.rank - parts + 1;
       l.axes[at] = g.axis(n, parts);
       l.extents[at] = all;
-      l.strides[at] = from.strides[at + parts - 1];
+      l.strides[at] = from.strides[at + inner];
       for (int i = at + parts; i < from.rank; ++i) take_axis(l, i - parts + 1, from, i);
       return l;
     }
@@ -117,6 +122,7 @@ inline void take_axis(located& to, int i, const located& from, int k) {
   located l = contiguous(g.type(g.arg(n, 0)), e, -1);
   for (int i = 0; i < l.rank; ++i) {
     const axis_info* a = l.axes[i];  // as the view calls it
+    i64 steps = 1;                   // what a step along it is there
     if (g.is(n, op::rename)) {
       if (a == g.axis(n, 0)) a = g.axis(n, 1);
     } else if (g.is(n, op::split)) {  // into axes of which one has all elements
@@ -125,16 +131,15 @@ inline void take_axis(located& to, int i, const located& from, int k) {
         for (int k = 1; k <= last && e[a] != l.extents[i]; ++k) a = g.axis(n, k);
         if (e[a] != l.extents[i]) return l;
       }
-    } else if (g.is(n, op::merge)) {  // of such axes
-      for (int k = 0; k < last; ++k)
-        if (l.axes[i] == g.axis(n, k)) {
-          a = g.axis(n, last);
-          if (l.extents[i] != 1 && l.extents[i] != e[a]) return l;
-        }
+    } else if (g.is(n, op::merge)) {
+      int part = 0;
+      while (part < last && g.axis(n, part) != l.axes[i]) ++part;
+      if (part < last) a = g.axis(n, last);
+      for (int k = part + 1; k < last; ++k) steps *= e[g.axis(n, k)];
     } else if (!g.is(n, op::permute)) {
       return l;
     }
-    l.strides[i] = at.strides[at.find(a)];
+    l.strides[i] = at.strides[at.find(a)] * steps;
   }
   l.buffer = at.buffer, l.offset = at.offset;
   return l;

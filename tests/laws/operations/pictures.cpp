@@ -59,8 +59,8 @@ LAW(patches_and_back,
          tanh(patchify<2, patch_order::channels_first>(x, token, feature)), height, width, channel) *
      x))
 
-LAW(stacked, stacked(two, a, b), .linear = false)
-LAW(stacked_chain, sum(stacked(two, exp(a), b* b), two))
+LAW(stack_along, stack_along(two, a, b), .linear = false)
+LAW(stack_along_chain, sum(stack_along(two, exp(a), b* b), two))
 LAW(chunks, std::get<0>(chunk<2>(deep, four, two)) * exp(std::get<1>(chunk<2>(deep, four, two))))
 LAW(tile, tile<3>(a, col, long_), .linear = true)
 LAW(repeat_interleave, repeat_interleave<2>(a, row, long_), .linear = true)

@@ -20,9 +20,9 @@ formula arrangements(const test_case& c) {
   formula_maker m{c};
   const std::string& op = c.op;
   auto x = [&](const char* name) { return m.take<f64, row, col>(name); };
-  if (op == "stacked") {
+  if (op == "stack_along") {
     auto a = x("a"), b = x("b"), d = x("d");
-    m.give(stacked(three, a, b, d));
+    m.give(stack_along(three, a, b, d));
   }
   if (op == "tile") m.give(tile<3>(x("x"), col, wide));
   if (op == "repeat_interleave") m.give(repeat_interleave<3>(x("x"), col, wide));
