@@ -210,7 +210,7 @@ def format(root):
 
 
 # Functions of the language's headers that are no operations: what other headers use, calls and derivatives.
-NO_OPERATIONS = "call emit grad jvp path_of_leaf repeat value_and_grad vjp".split()
+NO_OPERATIONS = "assign bits_of call carry each emit grad jvp keyed path_of_leaf repeat value_and_grad vjp".split()
 
 
 def public_functions(text):
@@ -220,7 +220,7 @@ def public_functions(text):
     for line in text.splitlines():
         code = line.partition("//")[0]
         if depth == 1:
-            names += re.findall(r"constexpr auto (\w+)\(", code)
+            names += re.findall(r"constexpr [\w:<>, ]+ (\w+)\(", code)
             names += re.findall(r"^FLAME_(?:UNARY|BINARY|REDUCTION|GATED|RESIZED)\((\w+)", code)
         depth += code.count("{") - code.count("}")
     return set(names) - set(NO_OPERATIONS)

@@ -160,6 +160,29 @@ constexpr bool sort_axes(list<const axis_info*>& axes) {
   return !sorted;
 }
 
+// merge(broadcast(x)) = broadcast(x) where all parts but one are repetitions of one element; -1 where they
+// are not.
+constexpr int merged_repetition(graph& g, int a, array_view<const axis_info*> axes) {
+  const int x = g.arg(a, 0), parts = axes.size() - 1;
+  const axis_info *kept = nullptr, *to = axes[parts];
+  for (int i = 0; i < parts; ++i) {
+    if (axes[i]->extent == 1 && !g.type(x).has(axes[i])) continue;
+    if (kept) return -1;
+    kept = axes[i];
+  }
+  if (!kept) return -1;
+  const tensor_type t = g.type(a);
+  list<const axis_info*> with;
+  for (int i = 0; i < t.rank; ++i) {
+    bool dropped = false;
+    for (int k = 0; k < parts; ++k) dropped = dropped || (axes[k] == t.axes[i] && axes[k] != kept);
+    if (!dropped) with.push(t.axes[i]);
+  }
+  const int y = simplest(g, g.with_axes(op::broadcast, x, with));
+  const axis_info* names[] = {kept, to};
+  return kept == to ? y : g.with_axes(op::rename, y, names);
+}
+
 // permute(permute(x)) = permute(x), permute to the order it has, rename there and back,
 // broadcast(broadcast(x)), sum over no axes, sum(sum(x)) over all their axes, split(merge(x)) and
 // merge(split(x)) of the same parts
@@ -195,7 +218,9 @@ constexpr int moving(graph& g, op code, int a, array_view<const axis_info*> axes
       }
       return -1;
     case op::split: return g.is(a, op::merge) && rotated(a) ? g.arg(a, 0) : -1;
-    case op::merge: return g.is(a, op::split) && rotated(a) ? g.arg(a, 0) : -1;
+    case op::merge:
+      if (g.is(a, op::broadcast)) return merged_repetition(g, a, axes);
+      return g.is(a, op::split) && rotated(a) ? g.arg(a, 0) : -1;
     case op::sum:
     case op::prod:
     case op::max:
