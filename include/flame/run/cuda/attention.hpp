@@ -99,14 +99,14 @@ class prepared_attention {
     a.batch_rank = join(c.batch, c.batch_rank, false, true);
     check_rank(a.batch_rank, kernel::attention_batch_axes, "batches");
     for (int i = 0; i < a.batch_rank; ++i) {
-      a.batch[i] = kernel::divisor(static_cast<u32>(small(extents[i], "an axis")));
+      a.batch[i] = kernel::divisor(static_cast<u32>(std::max(small(extents[i], "an axis"), 1)));
       for (int t = 0; t < kernel::attention_tensors; ++t) a.strides[t].batch[i] = strides[i][t];
     }
     a.query_rank = join(c.query, c.query_rank, true, !c.causal);
     check_rank(a.query_rank, kernel::attention_query_axes, "queries");
     if (c.causal) a.position = c.position;
     for (int i = 0; i < a.query_rank; ++i) {
-      a.query[i] = kernel::divisor(static_cast<u32>(small(extents[i], "an axis")));
+      a.query[i] = kernel::divisor(static_cast<u32>(std::max(small(extents[i], "an axis"), 1)));
       for (int t = 0; t < kernel::attention_tensors; ++t)
         a.strides[t].query[i] = small(strides[i][t], "a stride");
     }
