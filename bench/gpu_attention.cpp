@@ -3,6 +3,7 @@
 // bench/peer/gpu_attention.py is its peer. Arguments: f32, and words that a line's name must hold.
 #include <flame/run/create.hpp>
 #include <flame/run/cuda/steps.hpp>
+#include <flame/run/function.hpp>
 
 #include <cstdio>
 #include <cstring>
@@ -11,24 +12,24 @@ using namespace flame;
 
 namespace {
 
-struct shape {
+struct lengths {
   i64 batch, heads, queries, keys, dims;
 };
-constexpr shape shapes[] = {{4, 10, 4096, 4096, 64}, {4, 20, 1024, 1024, 64},  {4, 10, 4096, 77, 64},
+constexpr lengths cases[] = {{4, 10, 4096, 4096, 64}, {4, 20, 1024, 1024, 64},  {4, 10, 4096, 77, 64},
                             {4, 20, 1024, 77, 64},   {4, 24, 4096, 4096, 128}, {128, 4, 49, 49, 24}};
 
 inline constexpr struct element_count : dim<> {
 } element_count;
 
 // [batch, token, head, dim]
-library::attention::operand rows(int tensor, i64 tokens, const shape& s, bool queries) {
+library::attention::operand rows(int tensor, i64 tokens, const lengths& s, bool queries) {
   library::attention::operand o;
   o.tensor = tensor;
   o.batch[0] = tokens * s.heads * s.dims, o.batch[1] = s.dims, o.dim = 1;
   (queries ? o.query[0] : o.key) = s.heads * s.dims;
   return o;
 }
-library::attention::operand sums(int tensor, const shape& s) {  // [batch, token, head]
+library::attention::operand sums(int tensor, const lengths& s) {  // [batch, token, head]
   library::attention::operand o;
   o.tensor = tensor, o.batch[0] = s.queries * s.heads, o.batch[1] = 1, o.query[0] = s.heads;
   return o;
@@ -42,7 +43,7 @@ int main(int count, char** arguments) {
   dtype element = dtype::bf16;
   for (int i = 1; i < count; ++i)
     if (std::strcmp(arguments[i], "f32") == 0) element = dtype::f32;
-  for (const shape& s : shapes) {
+  for (const lengths& s : cases) {
     const std::string name = std::string(name_of(element)) + "." + std::to_string(s.batch) + "x" +
                              std::to_string(s.heads) + "x" + std::to_string(s.queries) + "x" +
                              std::to_string(s.keys) + "x" + std::to_string(s.dims);
