@@ -7,6 +7,7 @@ GPUs. Programs compile their kernels before this is run (bench/gpu test does), o
 """
 import argparse
 import concurrent.futures
+import fnmatch
 import math
 import os
 import pathlib
@@ -17,11 +18,16 @@ import time
 
 TOOLS = "memcheck racecheck initcheck synccheck".split()
 
-# (name, program, arguments, parts): a program of many test cases goes to several processes.
+# Programs that start no kernels of their own process: what is known without a GPU, or on one that stands in for it; and
+# cuda.ahead, whose kernels are those of cuda.train, started by a child.
+WITHOUT_KERNELS = ("absent ahead blocks cache choices code code_of_operations eager faults profile twin_* planned_* large")
+
+# (name, program, arguments, parts): a program of many test cases goes to several processes. Programs of tests/cuda that
+# are not named here are two parts each.
 LIBRARY = "--test-case=*on a GPU*,*cuBLASLt*,*cuDNN,*CUDA graph*"  # the others emulate kernels on the host
 JOBS = [
     ("laws", "operations", [], 32),
-    ("library", "library", [LIBRARY], 4),
+    ("library", "library", [LIBRARY], 1),  # it compiles its kernels itself, on all processors
     ("function", "function", [], 4),
     ("train", "train", [], 5),
     ("graphs", "graphs", [], 4),
@@ -49,10 +55,20 @@ def cases_of(program, arguments):
     return int(found[-1]) if found else 0
 
 
+def programs(options):
+    """JOBS, and what else there is."""
+    named = {program for _, program, _, _ in JOBS}
+    for path in sorted((options.binaries / "tests" / "cuda").glob("*")):
+        other = not any(fnmatch.fnmatch(path.name, pattern) for pattern in WITHOUT_KERNELS.split())
+        if other and path.name not in named and os.access(path, os.X_OK) and path.is_file():
+            yield path.name, path.name, [], 2
+    yield from JOBS
+
+
 def jobs(options):
-    """(tool, name, command) of each process, the longest first."""
+    """(tool, name, command) of each process."""
     found = []
-    for name, program, arguments, parts in JOBS:
+    for name, program, arguments, parts in programs(options):
         path = options.binaries / "tests" / "cuda" / program
         if options.only and name not in options.only.split(",") or not path.exists():
             continue
