@@ -78,7 +78,7 @@ struct graph {
     if (of_leaf) return leaf(of_leaf);
     const int* in = operands.items;
     const int swapped_operands[2] = {operands.count > 1 ? in[1] : 0, operands.count > 0 ? in[0] : 0};
-    if (is_commutative(code) && swapped(in[0], in[1])) in = swapped_operands;
+    if (operands.count == 2 && is_commutative(code) && swapped(in[0], in[1])) in = swapped_operands;
     u64 h = combine(static_cast<u64>(code) | static_cast<u64>(operands.count) << 8, function ? function->id : 0);
     for (int i = 0; i < operands.count; ++i) h = combine(h, nodes.items[in[i]].hash);
     for (int i = 0; i < with.count; ++i) h = combine(h, with.items[i]->id);
