@@ -29,7 +29,7 @@ class model : public model_weights<Backend, Element> {
     auto layout = std::make_shared<model_layout>();
     layout->given = given;
     detail::layout_visitor v{*layout};
-    visit<traced<true>>(v);
+    flame::visit<traced<true>>(v);
     v.place();
     return layout;
   }

@@ -75,11 +75,11 @@ template <class Model, class F> void visit(F& f, const std::string& block = "") 
       int n = f.instances(path);
       for (int i = 0; i < n; ++i) {
         f.enter(path, i);
-        visit<typename member::block>(f, path + "." + std::to_string(i));
+        flame::visit<typename member::block>(f, path + "." + std::to_string(i));
         f.leave();
       }
     } else if constexpr (boost::hana::Struct<member>::value) {
-      visit<member>(f, block);
+      flame::visit<member>(f, block);  // not std::visit, which newer standard libraries bring along
     }
   });
 }
