@@ -63,7 +63,7 @@ inline void attention(const graph& g, int n, const std::vector<const value*>& in
     }
     for (i64 j = 0; j < keys; ++j) {
       const double x = scores[static_cast<std::size_t>(j)];
-      if (std::isinf(x) && x < 0 && !std::isnan(statistic)) continue;
+      if (std::isinf(x) && x < 0) continue;
       place[key] = j;
       const double p = std::exp(x - statistic);
       double ds = 0;

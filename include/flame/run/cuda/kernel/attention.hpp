@@ -117,13 +117,15 @@ template <class T> FLAME_DEVICE T hidden_score() {
 }  // -infinity
 
 // The score of one query and one key: scaled, masked; -infinity where it may not be looked at.
-template <int Element, class T>
+// Masked: there is a mask; without one its code is not there to be fetched, which takes as long as small ones
+// compute.
+template <int Element, bool Masked, class T>
 FLAME_DEVICE T masked_score(const attention_place& p, T score, i64 mask_start, int row, int key,
                             int position) {
   const T hidden = hidden_score<T>();
   if (row >= p.a.queries || key >= p.a.keys || (p.a.causal && position < key)) return hidden;
   score *= static_cast<T>(p.a.scale);
-  if (p.a.mask == 0) return score;
+  if constexpr (!Masked) return score;
   const i64 at = mask_start + p.query(attention_mask, row) + p.key(attention_mask, key);
   if (p.a.mask == 1) return static_cast<const u8*>(p.memory.at[attention_mask])[at] ? score : hidden;
   using numbers = number<Element>;
@@ -261,8 +263,8 @@ template <class T, class Join> FLAME_DEVICE T over_row(T value, Join join) {
 }
 
 // Blocks: tiles of queries of each batch.
-template <int Element, int Dims, int Rows>
-FLAME_KERNEL void __launch_bounds__(256) attend(attention_arguments a, attention_addresses memory) {
+template <int Element, int Dims, int Rows, bool Masked>
+FLAME_KERNEL void __launch_bounds__(256, 2) attend(attention_arguments a, attention_addresses memory) {
   using tiles = attention_tiles<Element, Dims, Rows>;
   using T = typename tiles::T;
   constexpr int each = tiles::each;
@@ -274,7 +276,7 @@ FLAME_KERNEL void __launch_bounds__(256) attend(attention_arguments a, attention
   const tiles t(p, shared);
   const int query = tile_number * Rows;
   const i64 q = p.start(attention_q), k = p.start(attention_k), v = p.start(attention_v),
-            mask = a.mask ? p.start(attention_mask) : 0;
+            mask = Masked ? p.start(attention_mask) : 0;
   const T hidden = hidden_score<T>();
   T top[each], total[each], sums[tiles::pieces][each][2] = {};
   int positions[each];
@@ -292,8 +294,8 @@ FLAME_KERNEL void __launch_bounds__(256) attend(attention_arguments a, attention
       T largest = top[i];
 #pragma unroll
       for (int j = 0; j < each; ++j) {
-        scores[i][j] = masked_score<Element>(p, scores[i][j], mask, query + t.y * each + i,
-                                             key + t.x * each + j, positions[i]);
+        scores[i][j] = masked_score<Element, Masked>(p, scores[i][j], mask, query + t.y * each + i,
+                                                     key + t.x * each + j, positions[i]);
         largest = scores[i][j] > largest || scores[i][j] != scores[i][j] ? scores[i][j] : largest;
       }
       largest = over_row(largest, [](T m, T n) { return m > n || m != m ? m : n; });
@@ -328,12 +330,12 @@ FLAME_KERNEL void __launch_bounds__(256) attend(attention_arguments a, attention
 }
 
 // P and dS of a tile of queries and one of keys.
-template <int Element, class Tiles, class T, int each>
+template <int Element, bool Masked, class Tiles, class T, int each>
 FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][each],
                          T (&slopes)[each][each]) {
   const attention_place& p = t.p;
   const T hidden = hidden_score<T>();
-  const i64 mask = p.a.mask ? p.start(attention_mask) : 0;
+  const i64 mask = Masked ? p.start(attention_mask) : 0;
   t.multiply(weights, attention_q, p.start(attention_q), query, attention_k, p.start(attention_k), key);
   t.multiply(slopes, attention_d, p.start(attention_d), query, attention_v, p.start(attention_v), key);
 #pragma unroll
@@ -349,7 +351,8 @@ FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][
     const int position = p.a.causal ? p.position(row) : 0;
 #pragma unroll
     for (int j = 0; j < each; ++j) {
-      const T score = masked_score<Element>(p, weights[i][j], mask, row, key + t.x * each + j, position);
+      const T score =
+          masked_score<Element, Masked>(p, weights[i][j], mask, row, key + t.x * each + j, position);
       weights[i][j] = sum == hidden || score == hidden ? T(0) : exponential(score - sum);
       slopes[i][j] = weights[i][j] * (slopes[i][j] - delta) * static_cast<T>(p.a.scale);
     }
@@ -358,7 +361,7 @@ FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][
 
 // Gradients, those whose bits stand in Made: 2 of keys, 4 of values; 1 of queries, where one tile has all
 // keys. Blocks: tiles of keys of each batch.
-template <int Element, int Dims, int Rows, int Made>
+template <int Element, int Dims, int Rows, bool Masked, int Made>
 FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, attention_addresses memory) {
   using tiles = attention_tiles<Element, Dims, Rows>;
   using T = typename tiles::T;
@@ -377,7 +380,7 @@ FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, atte
   for (int query = first; query < a.queries; query += Rows) {
     const int rows = a.queries - query < Rows ? a.queries - query : Rows;
     T weights[each][each] = {}, slope[each][each] = {};
-    slopes<Element>(t, query, key, weights, slope);
+    slopes<Element, Masked>(t, query, key, weights, slope);
     if constexpr ((Made & 4) != 0) {
       __syncthreads();
       t.template put<false>(weights);
@@ -401,7 +404,7 @@ FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, atte
 }
 
 // The gradient of queries. Blocks: tiles of queries of each batch.
-template <int Element, int Dims, int Rows>
+template <int Element, int Dims, int Rows, bool Masked>
 FLAME_KERNEL void __launch_bounds__(256) attend_queries(attention_arguments a, attention_addresses memory) {
   using tiles = attention_tiles<Element, Dims, Rows>;
   using T = typename tiles::T;
@@ -416,7 +419,7 @@ FLAME_KERNEL void __launch_bounds__(256) attend_queries(attention_arguments a, a
   T dq[tiles::pieces][each][2] = {};
   for (int key = 0; key < past; key += Rows) {
     T weights[each][each] = {}, slope[each][each] = {};
-    slopes<Element>(t, query, key, weights, slope);
+    slopes<Element, Masked>(t, query, key, weights, slope);
     __syncthreads();
     t.template put<true>(slope);
     t.gather(dq, attention_k, p.start(attention_k), false, key, past - key < Rows ? past - key : Rows);

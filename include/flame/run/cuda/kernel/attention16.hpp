@@ -138,7 +138,7 @@ template <int Element, int Dims, int Vector> struct attention16 {
 inline constexpr float log2_of_e = 1.4426950408889634f, ln_of_2 = 0.6931471805599453f;
 
 // Blocks: 64 queries of each batch. Keys: of a tile.
-template <int Element, int Dims, int Vector, int Keys>
+template <int Element, int Dims, int Vector, int Keys, bool Masked>
 FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attention_addresses memory) {
   using tiles = attention16<Element, Dims, Vector>;
   constexpr int tile = Keys * tiles::pitch,
@@ -150,7 +150,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p);
   const int query = tile_number * 64, past = p.seen(query, 64);
-  const i64 k = p.start(attention_k), v = p.start(attention_v), mask = a.mask ? p.start(attention_mask) : 0;
+  const i64 k = p.start(attention_k), v = p.start(attention_v), mask = Masked ? p.start(attention_mask) : 0;
   const float hidden = hidden_score<float>(), scale = static_cast<float>(a.scale) * log2_of_e;
 
   u32 held[tiles::steps][4];
@@ -167,7 +167,8 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
   float sums[tiles::columns][4] = {}, top[2] = {hidden, hidden}, total[2] = {0, 0};
   auto fetch_tile = [&](int key, int stage) {
     t.template load<Keys>(shared + stage * 2 * tile, attention_k, k, false, key);
-    t.template load<Keys>(shared + stage * 2 * tile + tile, attention_v, v, false, key);
+    if (p.has(attention_v))
+      t.template load<Keys>(shared + stage * 2 * tile + tile, attention_v, v, false, key);
   };
   if (past > 0) fetch_tile(0, 0);
   end_fetches();
@@ -178,7 +179,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
     __syncthreads();
     float scores[Keys / 8][4] = {};
     t.template over_dims<Keys>(scores, held, shared + stage * 2 * tile);
-    const bool plain = a.mask == 0 && !a.causal && key + Keys <= a.keys;
+    const bool plain = !Masked && !a.causal && key + Keys <= a.keys;
     float largest[2] = {top[0], top[1]};
 #pragma unroll
     for (int j = 0; j < Keys / 8; ++j)
@@ -188,8 +189,8 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
         if (plain)
           x *= scale;
         else
-          x = masked_score<Element>(p, x, mask, first + i / 2 * 8, key + j * 8 + t.lane % 4 * 2 + i % 2,
-                                    position[i / 2]) *
+          x = masked_score<Element, Masked>(p, x, mask, first + i / 2 * 8,
+                                            key + j * 8 + t.lane % 4 * 2 + i % 2, position[i / 2]) *
               log2_of_e;
         largest[i / 2] = x > largest[i / 2] || x != x ? x : largest[i / 2];
       }
@@ -231,7 +232,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
 }
 
 // Of one score: its weight P, and from it and dP the slope dS.
-template <int Element> struct attention16_slope {
+template <int Element, bool Masked> struct attention16_slope {
   const attention_place& p;
   i64 mask;
   bool plain;  // nothing is hidden
@@ -239,7 +240,8 @@ template <int Element> struct attention16_slope {
   FLAME_DEVICE void operator()(float& weight, float& slope, float sum, float delta, int row, int key,
                                int position) const {
     const float hidden = hidden_score<float>(), scale = static_cast<float>(p.a.scale);
-    const float score = plain ? weight * scale : masked_score<Element>(p, weight, mask, row, key, position);
+    const float score =
+        plain ? weight * scale : masked_score<Element, Masked>(p, weight, mask, row, key, position);
     weight = sum == hidden || score == hidden ? 0 : power_of_2((score - sum) * log2_of_e);
     slope = weight * (slope - delta) * scale;
   }
@@ -247,7 +249,7 @@ template <int Element> struct attention16_slope {
 
 // Gradients, those whose bits stand in Made: 2 of keys, 4 of values; 1 of queries, where one tile has all
 // keys. Blocks: 64 keys of each batch. Queries: of a tile.
-template <int Element, int Dims, int Vector, int Queries, int Made>
+template <int Element, int Dims, int Vector, int Queries, bool Masked, int Made>
 FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, attention_addresses memory) {
   using tiles = attention16<Element, Dims, Vector>;
   constexpr int side = 64 * tiles::pitch, tile = Queries * tiles::pitch, line = 64 + 8;
@@ -300,9 +302,9 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
         multiply_add<Element>(slope[j + 1], of_values, {b[2], b[3]});
       }
     }
-    const attention16_slope<Element> finish{
-        p, a.mask ? p.start(attention_mask) : 0,
-        a.mask == 0 && !a.causal && key + 64 <= a.keys && query + Queries <= a.queries};
+    const attention16_slope<Element, Masked> finish{
+        p, Masked ? p.start(attention_mask) : 0,
+        !Masked && !a.causal && key + 64 <= a.keys && query + Queries <= a.queries};
 #pragma unroll
     for (int j = 0; j < Queries / 8; ++j)
 #pragma unroll
@@ -342,7 +344,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
 }
 
 // The gradient of queries. Blocks: 64 queries of each batch. Keys: of a tile.
-template <int Element, int Dims, int Vector, int Keys>
+template <int Element, int Dims, int Vector, int Keys, bool Masked>
 FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a, attention_addresses memory) {
   using tiles = attention16<Element, Dims, Vector>;
   constexpr int tile = Keys * tiles::pitch, side = 64 * tiles::pitch,
@@ -399,9 +401,9 @@ FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a,
     float weights[Keys / 8][4] = {}, slope[Keys / 8][4] = {};
     t.template over_dims<Keys>(weights, queries, of_keys);
     t.template over_dims<Keys>(slope, cotangents, of_keys + tile);
-    const attention16_slope<Element> finish{
-        p, a.mask ? p.start(attention_mask) : 0,
-        a.mask == 0 && !a.causal && key + Keys <= a.keys && query + 64 <= a.queries};
+    const attention16_slope<Element, Masked> finish{
+        p, Masked ? p.start(attention_mask) : 0,
+        !Masked && !a.causal && key + Keys <= a.keys && query + 64 <= a.queries};
 #pragma unroll
     for (int j = 0; j < Keys / 8; ++j)
 #pragma unroll
