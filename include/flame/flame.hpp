@@ -34,6 +34,7 @@
 #include <flame/nn/norm.hpp>
 #include <flame/nn/sequential.hpp>
 #include <flame/nn/summary.hpp>
+#include <flame/nn/transposed.hpp>
 #include <flame/optim/schedule.hpp>
 #include <flame/train/resume.hpp>
 #include <flame/train/step.hpp>

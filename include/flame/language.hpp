@@ -7,6 +7,8 @@
 #include <flame/expr/loss.hpp>
 #include <flame/expr/mask.hpp>
 #include <flame/expr/norm.hpp>
+#include <flame/expr/order.hpp>
 #include <flame/expr/patch.hpp>
 #include <flame/expr/random.hpp>
 #include <flame/expr/rotary.hpp>
+#include <flame/expr/transposed.hpp>

@@ -40,6 +40,7 @@ class emulated_launcher : public cuda_kernels::launcher {
     pools<0>(), pools<1>(), pools<2>(), pools<3>();
     scatters<0>(), scatters<1>(), scatters<2>(), scatters<3>(), scatters<4>(), scatters<5>(), scatters<6>();
     floating<0>(), floating<1>(), floating<2>(), floating<3>();
+    orders<0>(), orders<1>(), orders<2>(), orders<3>(), orders<4>(), orders<5>(), orders<6>();
     copies<1>(), copies<2>(), copies<4>(), copies<8>(), copies<16>();
     add("scatter_keys", {0}, &kernel::scatter_keys<0>), add("radix_count", {0}, &kernel::radix_count<0>);
     add("scan_ranges_of", {0}, &kernel::scan_ranges_of<0>), add("scan_counts", {0}, &kernel::scan_counts<0>);
@@ -92,6 +93,10 @@ class emulated_launcher : public cuda_kernels::launcher {
     add("conv", {E}, &kernel::conv<E>), add("conv_data", {E}, &kernel::conv_data<E>);
     add("conv_weight", {E}, &kernel::conv_weight<E>), add("add_parts", {E}, &kernel::add_parts<E>);
     add("contract_direct", {E}, &kernel::contract_direct<E>);
+  }
+  template <int E> void orders() {
+    add("cumsum", {E}, &kernel::cumsum<E>), add("cumsum_tiles", {E}, &kernel::cumsum_tiles<E>);
+    add("cumsum_before", {E}, &kernel::cumsum_before<E>), add("largest", {E}, &kernel::largest<E>);
   }
   template <int Bytes> void copies() {
     add("copy", {Bytes}, &kernel::copy<Bytes>), add("fill_zeros", {Bytes}, &kernel::fill_zeros<Bytes>);

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from operations import Cases, nchw, nhwc
 
-INF = float("inf")
+INF, NAN = float("inf"), float("nan")
 SHAPES = [(1,), (7,), (3, 5), (2, 3, 4), (33,)]
 IMAGES = [(2, 4, 6, 3), (1, 5, 3, 2), (3, 1, 7, 1), (1, 8, 8, 4), (2, 3, 2, 5)]
 
@@ -206,6 +206,21 @@ def pictures(c):
                   {"x": c.normal(2, h * w, channels * n * n), "weight": c.normal(h * n, w * n)}, factor=n)
 
 
+def transposed(c):
+    for i, (x, weight, stride, padding, beyond, dilation, groups, bias) in enumerate([
+            ((2, 3, 4, 3), (3, 2, 3, 3), 1, 0, 0, 1, 1, True), ((1, 5, 3, 2), (2, 4, 3, 3), 2, 1, 1, 1, 1, False),
+            ((2, 4, 4, 4), (4, 3, 4, 4), 2, 1, 0, 1, 1, True), ((1, 3, 3, 4), (4, 1, 3, 3), 2, 0, 1, 1, 2, False),
+            ((1, 4, 5, 2), (2, 3, 2, 2), 3, 0, 2, 2, 1, False), ((2, 1, 1, 5), (5, 2, 1, 1), 1, 0, 0, 1, 1, False),
+            ((1, 4, 3, 3), (3, 2, 3, 3), 1, 1, 0, 1, 1, True)]):
+        def f(x, weight, bias=None, a=(stride, padding, beyond, groups, dilation)):
+            return nhwc(F.conv_transpose2d(nchw(x), weight, bias, *a))
+        arguments = {"x": c.normal(*x), "weight": c.normal(*weight)}
+        if bias:
+            arguments["bias"] = c.normal(weight[1] * groups)
+        c.add(f"conv_transpose2d.{i}", f, arguments, stride=stride, padding=padding, output_padding=beyond,
+              dilation=dilation, groups=groups)
+
+
 def positions(c):
     for i, (tokens, heads, half) in enumerate([(3, 2, 4), (1, 1, 1), (5, 3, 2), (2, 4, 5), (7, 1, 8)]):
         for pairs in ("neighbours", "halves"):
@@ -254,8 +269,28 @@ def arrangement(c):
         c.add(f"masked_fill.{i}", lambda x, mask: x.masked_fill(mask, -3), {"x": c.normal(*shape), "mask": c.index(2, *shape).bool()})
 
 
+def order(c):
+    for i, (shape, axis) in enumerate([((4,), 0), ((3, 5), 1), ((5, 3), 0), ((2, 7, 3), 1), ((1, 70), 1), ((2, 1), 1)]):
+        c.add(f"cumsum.{i}", lambda x, a=axis: x.cumsum(a), {"x": c.normal(*shape)}, axis=axis)
+    for i, (rows, columns, k) in enumerate([(3, 5, 2), (1, 7, 7), (4, 3, 1), (2, 33, 8), (5, 6, 3)]):
+        c.add(f"top_k.{i}", lambda x, weight: x.topk(len(weight), 1).values * weight,
+              {"x": c.normal(rows, columns), "weight": c.normal(k)})
+        index = c.index(columns, rows, k)
+        c.add(f"scatter_add.{i}", lambda x, index, values: x.scatter_add(1, index.long(), values),
+              {"x": c.normal(rows, columns), "index": index, "values": c.normal(rows, k)})
+        once = torch.stack([torch.randperm(columns, generator=c.g)[:k] for _ in range(rows)]).int()
+        c.add(f"scatter.{i}", lambda x, index, values: x.scatter(1, index.long(), values),
+              {"x": c.normal(rows, columns), "index": once, "values": c.normal(rows, k)})
+        c.add(f"index_add.{i}", lambda x, index, values: x.index_add(1, index.long(), values),
+              {"x": c.normal(rows, columns), "index": c.index(columns, k), "values": c.normal(rows, k)})
+    ties = torch.tensor([[1.0, 3.0, -0.0, 3.0, 2.0, 0.0], [5.0, INF, NAN, -INF, 5.0, 1.0]])
+    # stable, which torch.topk does not promise
+    c.record("top_indices.ties", {"x": ties, "weight": torch.ones(6)},
+             {"output": ties.sort(dim=1, descending=True, stable=True).indices.int()})
+
+
 def all_cases(seed=30):
     c = Cases(seed)
-    for group in (activations, norms, losses, pictures, positions, arrangement):
+    for group in (activations, norms, losses, pictures, positions, arrangement, order, transposed):
         group(c)
     return c.tensors, c.attributes

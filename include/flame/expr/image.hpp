@@ -47,6 +47,17 @@ struct conv_traits {
                                static_cast<u64>(O.dilation), static_cast<u64>(O.groups)>;
 };
 
+// A convolution of one tap is a product over the channels.
+template <class T, conv_options O>
+inline constexpr bool is_product = T::kh::extent == 1 && T::kw::extent == 1 && O.stride == 1 && O.padding == 0 &&
+                                   O.groups == 1 && !std::is_same_v<typename T::c, typename T::co>;
+template <class T, class X, class W>
+constexpr auto pointwise(const X& x, const W& w) {
+  using C = typename T::c;
+  auto taps = merge(w, typename T::kh{}, typename T::kw{}, typename T::cw{}, typename T::cw{});
+  return matmul(x, rename(taps, typename T::cw{}, C{}), C{});
+}
+
 // As in PyTorch: a window does not lie in the padding alone.
 template <pool_options O>
 inline constexpr bool fits_windows = O.kernel >= 1 && O.stride >= 0 && O.padding >= 0 && 2 * O.padding <= O.kernel;
@@ -66,7 +77,8 @@ struct pool_traits {
 }  // namespace detail
 
 // conv2d<conv_options{.stride = 2, .padding = 1}>(x, w): cross-correlation as in PyTorch's conv2d.
-// x: [..., height, width, in], w: [out, kernel height, kernel width, in / groups] -> [..., height', width', out]
+// x: [..., height, width, in], w: [out, kernel height, kernel width, in / groups] -> [..., height', width', out].
+// A kernel that the compiler knows to be 1 x 1 is a product of matrices (flame::matmul).
 template <conv_options O = conv_options{}, operand_type X, operand_type W>
 constexpr auto conv2d(const X& x, const W& w) {
   static_assert(O.stride >= 1 && O.padding >= 0 && O.dilation >= 1 && O.groups >= 1,
@@ -78,7 +90,10 @@ constexpr auto conv2d(const X& x, const W& w) {
     using t = detail::conv_traits<shape_of<X>, shape_of<W>, O>;
     using with = inferred<op::conv, typename t::axes, typename t::numbers, shape_of<X>, shape_of<W>>;
     FLAME_REFUSALS("flame::conv2d(x, w)", with::why);
-    return emit<op::conv, typename t::axes, typename t::numbers>(x, w);
+    if constexpr (with::why == fault::none && detail::is_product<t, O>)
+      return detail::pointwise<t>(x, w);
+    else
+      return emit<op::conv, typename t::axes, typename t::numbers>(x, w);
   }
 }
 

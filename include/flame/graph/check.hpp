@@ -34,6 +34,8 @@ struct counts {
     case op::min: return {0, max_rank, 0};
     case op::argmax:
     case op::gather: return {1, 1, 0};
+    case op::cumsum: return {1, 1, 1};
+    case op::top: return {2, 2, 0};
     case op::permute:
     case op::broadcast:
     case op::contract: return {0, max_rank, 0};
@@ -45,7 +47,7 @@ struct counts {
     case op::concatenate: return {operands + 1, operands + 1, 0};
     case op::conv:
     case op::conv_data:
-    case op::conv_weight: return {9, 9, 7};
+    case op::conv_weight: return {9, 9, -1};
     case op::pool_take:
     case op::pool_put:
     case op::pool_mean:
@@ -89,7 +91,10 @@ struct counts {
     case op::pad: return number(0) >= 0 && (number(1) >= 0 || number(1) == as_result) && number(3) > 0;
     case op::conv:
     case op::conv_data:
-    case op::conv_weight: return positive(0, 2) && number(2) >= 0 && number(3) >= 0 && positive(4, 7);
+    case op::conv_weight:
+      if (g[n].data_count != 7 && g[n].data_count != 9) return false;
+      return positive(0, 2) && number(2) >= 0 && number(3) >= 0 && positive(4, 7);
+    case op::cumsum: return g.number(n, 0) <= 1;
     case op::pool_take:
     case op::pool_put:
     case op::pool_mean:

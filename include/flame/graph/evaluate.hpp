@@ -4,6 +4,7 @@
 #include <flame/base/philox.hpp>
 #include <flame/graph/reference.hpp>
 #include <flame/graph/reference_attention.hpp>
+#include <flame/graph/reference_order.hpp>
 #include <map>
 
 namespace flame {
@@ -365,6 +366,8 @@ struct evaluator {
       case op::contract: return contraction(n, out);
       case op::gather:
       case op::scatter_add: return indexing(n, out);
+      case op::cumsum:
+      case op::top: return ordering(g, n, in(n, 0), out);
       default: break;
     }
     if (is_attention(g[n].code)) {

@@ -186,9 +186,9 @@ struct resolver {
   }
 
   // out = floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. in from out only where stride
-  // is 1.
+  // is 1, or what the quotient leaves is given.
   [[nodiscard]] bool windows(const axis_info* in, const axis_info* out, i64 kernel, i64 stride, i64 padding,
-                             i64 dilation) const {
+                             i64 dilation, i64 left = -1) const {
     if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1)
       refuse("kernel " + std::to_string(kernel) + ", stride " + std::to_string(stride) + ", padding " +
              std::to_string(padding) + ", dilation " + std::to_string(dilation) +
@@ -200,8 +200,9 @@ struct resolver {
         refuse("a window of " + std::to_string(reach) + " does not fit into " + named(in) + ", padded by " +
                std::to_string(padding));
       bind(out, room / stride + 1);
-    } else if (known(out) && stride == 1) {
-      bind(in, e[out] - 1 + reach - 2 * padding);
+    } else if (known(out) && (stride == 1 || left >= 0)) {
+      if (left >= 0 && e[out] == 0) refuse(named(out) + " has no elements, a window needs one");
+      bind(in, (e[out] - 1) * stride + reach - 2 * padding + (left < 0 ? 0 : left));
     }
     return known(in);
   }
@@ -211,7 +212,8 @@ struct resolver {
     for (int i = 0; i < 2; ++i) {
       const axis_info* kernel = g.axis(n, 2 + i);
       done = known(kernel) &&
-             windows(g.axis(n, i), g.axis(n, 6 + i), e[kernel], number(i), number(2 + i), number(4 + i)) &&
+             windows(g.axis(n, i), g.axis(n, 6 + i), e[kernel], number(i), number(2 + i), number(4 + i),
+                     g[n].data_count > 7 ? number(7 + i) : -1) &&
              done;
     }
     const axis_info *in = g.axis(n, 4), *part = g.axis(n, 5), *out = g.axis(n, 8);
@@ -223,6 +225,12 @@ struct resolver {
     if (known(part)) bind(in, e[part] * groups);
     if (known(in)) bind(part, e[in] / groups);
     return done && known(in) && known(out);
+  }
+
+  [[nodiscard]] bool top(const axis_info* from, const axis_info* to) const {
+    if (known(from) && known(to) && e[to] > e[from])
+      refuse(named(from) + " has fewer elements than " + named(to));
+    return known(from) && known(to);
   }
 
   [[nodiscard]] bool pooling() const {
@@ -278,6 +286,7 @@ struct resolver {
       case op::pool_put:
       case op::pool_mean:
       case op::pool_mean_put: return pooling();
+      case op::top: return top(axis(0), axis(1));
       case op::call: return call();
       default: return true;
     }

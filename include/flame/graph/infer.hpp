@@ -333,6 +333,16 @@ constexpr fault pooling(const operation& o, tensor_type& out) {
   return batch_then(in, 3, last, 3, out);
 }
 
+constexpr fault ordering(const operation& o, tensor_type& out) {
+  out = o.operands[0];
+  if (out.stack) return fault::stacked;
+  if (out.element == dtype::boolean || out.element == dtype::key) return fault::needs_number;
+  if (!out.has(o.axes[0])) return fault::axis_missing;
+  if (o.code == op::cumsum) return fault::none;
+  out.element = dtype::int32;
+  return replace(out, o.axes[0], o.axes[1]);
+}
+
 constexpr fault indexing(const operation& o, tensor_type& out) {
   const tensor_type &a = o.operands[0], &b = o.operands[1];
   if (a.stack || b.stack) return fault::stacked;
@@ -501,6 +511,7 @@ constexpr fault infer(const operation& o, tensor_type& out) {
     case op::conv: case op::conv_data: case op::conv_weight: return rule::convolution(o, out);
     case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: return rule::pooling(o, out);
     case op::gather: case op::scatter_add: return rule::indexing(o, out);
+    case op::cumsum: case op::top: return rule::ordering(o, out);
     case op::attend: case op::attend_statistics: case op::attend_query: case op::attend_key: case op::attend_value:
       return rule::attention(o, out);
     case op::call: {

@@ -48,7 +48,8 @@ enum class op : u8 {
   contract,
   // Convolution, images [..., height, width, channel], weights [out, kernel height, kernel width, in / groups].
   // axes: xh, xw, kh, kw, in of x, in of w, out h, out w, out.
-  // data: stride h, w, padding h, w, dilation h, w, groups
+  // data: stride h, w, padding h, w, dilation h, w, groups; of a transposed convolution, and in its derivatives, also
+  // by how much x is longer than its windows reach, h, w
   conv,         // (x, w)
   conv_data,    // (dy, w) gradient of x
   conv_weight,  // (x, dy) gradient of w
@@ -70,9 +71,12 @@ enum class op : u8 {
   attend_query,       // (q, k, v, d, statistics, delta) the gradient of q, d that of the result, delta sum over dim of
   attend_key,         // (the same) of k                                                            d times the result
   attend_value,       // (the same) of v
+  // Order along an axis.
+  cumsum,  // (x) axes: axis. data: 1 from the end. The sum of the elements up to each, that one included
+  top,     // (x) axes: axis, to. The indices, i32, of the largest elements, the largest first: see expr/order.hpp
 };
 
-inline constexpr int op_count = static_cast<int>(op::attend_value) + 1;
+inline constexpr int op_count = static_cast<int>(op::top) + 1;
 
 enum class op_kind : u8 { leaf, random, unary, binary, ternary, reduction, movement, library, function };
 
@@ -155,6 +159,8 @@ inline constexpr op_info op_table[op_count] = {
     {"attend_query", -1, op_kind::library},
     {"attend_key", -1, op_kind::library},
     {"attend_value", -1, op_kind::library},
+    {"cumsum", 1, op_kind::library},
+    {"top", 1, op_kind::library},
 };
 
 [[nodiscard]] constexpr op_kind kind_of(op o) { return op_table[static_cast<int>(o)].kind; }

@@ -103,6 +103,8 @@ namespace printing {
       return s + pair("kernel", d(0), d(1), 0) + pair("stride", d(2), d(3), 1) +
              pair("padding", d(4), d(5), 0);
     }
+    case op::cumsum: return axes(g, n, 0, 1) + (g.number(n, 0) ? ", from the end" : "");
+    case op::top: return axes(g, n, 0, 1) + " -> " + axes(g, n, 1, 2);
     case op::scatter_add: return axes(g, n, 0, 1) + " -> " + axes(g, n, 1, o.axis_count);
     case op::attend:
     case op::attend_statistics:

@@ -1,6 +1,6 @@
 // Layers one after another, and activations as layers.
 #pragma once
-#include <flame/expr/composite.hpp>
+#include <flame/expr/activation.hpp>
 
 #include <tuple>
 
@@ -39,6 +39,12 @@ FLAME_ACTIVATION(silu)
 FLAME_ACTIVATION(softplus)
 FLAME_ACTIVATION(sigmoid)
 FLAME_ACTIVATION(tanh)
+FLAME_ACTIVATION(quick_gelu)
+FLAME_ACTIVATION(leaky_relu)
+FLAME_ACTIVATION(elu)
+FLAME_ACTIVATION(mish)
+FLAME_ACTIVATION(hardsigmoid)
+FLAME_ACTIVATION(hardswish)
 #undef FLAME_ACTIVATION
 }  // namespace activation
 

@@ -208,6 +208,10 @@ struct backward {
         with.append({g.type(a).axes, g.type(a).rank});
         return g.put(op::scatter_add, in, with);
       }
+      case op::cumsum: {  // what an element adds to: the sums from it on
+        const u64 numbers[] = {1 - g.number(n, 0)};
+        return put(op::cumsum, {&d, 1}, g.axes_of(n), numbers);
+      }
       case op::scatter_add: {
         const int in[] = {d, a};
         return g.put(op::gather, in, {g.axes_of(n).items, 1});

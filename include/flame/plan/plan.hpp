@@ -113,6 +113,7 @@ class planner {
   static bool scales(op code, int i) {
     switch (code) {
       case op::gather: return i == 0;
+      case op::top: return false;
       case op::scatter_add:
       case op::pool_take:
       case op::pool_put: return i == 1;

@@ -1,4 +1,6 @@
 // Convolution and pooling; their transposes are the gradients, so both are tested by every line.
+#include <flame/expr/transposed.hpp>
+
 #include "../laws.hpp"
 
 namespace flame::laws {
@@ -52,6 +54,10 @@ const auto loose = leaf<f64, out, loose_h, loose_w, channel>("loose");
 const auto grouped = leaf<f64, six, kh, kw, half>("grouped");
 const auto depth = leaf<f64, four, kh, kw, one>("depth");
 const auto bias = leaf<f64, out>("bias");
+const auto y = leaf<f64, batch, height, width, out>("y");
+const auto turned = leaf<f64, out, kh, kw, channel>("turned");
+const auto channels = leaf<f64, channel>("channels");
+const auto of_groups = leaf<f64, four, kh, narrow, half>("of_groups");
 
 LAW(conv2d, conv2d(x, w), .linear = true, .empty = false, .padded = true)
 LAW(conv2d_padding, (conv2d<conv_options{.padding = 1}>(x, w)), .linear = true, .empty = false,
@@ -76,6 +82,16 @@ LAW(conv2d_groups, (conv2d<conv_options{.padding = 1, .groups = 2}>(x4, grouped)
 LAW(conv2d_groups_stride, (conv2d<conv_options{.stride = 2, .dilation = 2, .groups = 2}>(x4, grouped)),
     .linear = true, .empty = false, .padded = true)
 LAW(conv2d_depthwise, (conv2d<conv_options{.padding = 1, .groups = 4}>(x4, depth)), .linear = true,
+    .empty = false, .padded = true)
+LAW(conv_transpose2d, conv_transpose2d(y, turned), .linear = true, .empty = false, .padded = true)
+LAW(conv_transpose2d_same, (conv_transpose2d<conv_transpose_options{.padding = 1}>(y, turned) * 2.0),
+    .empty = false, .padded = true)
+LAW(conv_transpose2d_stride,
+    (conv_transpose2d<conv_transpose_options{.stride = 2, .padding = 1, .output_padding = 1}>(y, turned) *
+     channels),
+    .empty = false, .padded = true)
+LAW(conv_transpose2d_groups,
+    (conv_transpose2d<conv_transpose_options{.stride = 2, .groups = 2}>(x4, of_groups)), .linear = true,
     .empty = false, .padded = true)
 LAW(conv2d_one_image, conv2d(image, w), .linear = true, .empty = false, .padded = true)
 LAW(conv2d_stacked, conv2d(stacked, w), .linear = true, .empty = false, .padded = true)

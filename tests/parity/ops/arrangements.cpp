@@ -1,6 +1,7 @@
 // Tensors side by side, repeated, rolled, cut in triangles.
 #include <flame/expr/arrange.hpp>
 #include <flame/expr/mask.hpp>
+#include <flame/expr/order.hpp>
 
 #include "cases.hpp"
 
@@ -44,6 +45,31 @@ formula arrangements(const test_case& c) {
     if (diagonal == -1) op == "tril" ? m.give(tril<-1>(whole, row, col)) : m.give(triu<-1>(whole, row, col));
     if (diagonal == 0) op == "tril" ? m.give(tril(whole, row, col)) : m.give(triu(whole, row, col));
     if (diagonal == 2) op == "tril" ? m.give(tril<2>(whole, row, col)) : m.give(triu<2>(whole, row, col));
+  }
+  if (op == "cumsum") {
+    const std::vector<i64> shape = c.shape("x");
+    const auto axis = static_cast<std::size_t>(c.number("axis"));
+    const arrangement how = {as_stored(shape).order,
+                             {product(shape, 0, axis), shape[axis], product(shape, axis + 1, shape.size())}};
+    m.give(cumsum(m.take<f64, row, col, part>("x", how), col), how);
+  }
+  if (op == "top_k" || op == "top_indices") {
+    auto whole = x("x");
+    auto weight = m.take<f64, part>("weight");
+    if (op == "top_k")
+      m.give(std::get<0>(top_k(whole, col, part)) * weight);
+    else
+      m.give(top_indices(whole, col, part) * cast<i32>(weight));
+  }
+  if (op == "scatter_add" || op == "scatter" || op == "index_add") {
+    auto whole = x("x");
+    auto values = m.take<f64, row, part>("values");
+    if (op == "index_add")
+      m.give(scatter_add(whole, m.take<i32, part>("index"), values, col));
+    else if (auto index = m.take<i32, row, part>("index"); op == "scatter")
+      m.give(scatter(whole, index, values, col));
+    else
+      m.give(scatter_add(whole, index, values, col));
   }
   if (op == "masked_fill") {
     auto whole = x("x");

@@ -1,5 +1,6 @@
 // Pictures resized, and rearranged.
 #include <flame/expr/patch.hpp>
+#include <flame/expr/transposed.hpp>
 
 #include "cases.hpp"
 
@@ -46,6 +47,23 @@ template <int N> void rearranged(formula_maker& m) {
     m.give(unpatchify<N>(tokens(), to_height, to_width, channel) * weight());
 }
 
+inline constexpr struct kernel_height : dim<> {
+} kernel_height;
+inline constexpr struct kernel_width : dim<> {
+} kernel_width;
+inline constexpr struct one_half : dim<> {
+} one_half;
+
+template <conv_transpose_options O> void transposed(formula_maker& m) {
+  auto x = m.take<f64, batch, height, width, channel>("x");
+  const std::vector<i64> s = m.c.shape("weight");  // ours are [in, height, width, out]
+  const arrangement how = {{0, 2, 3, 1}, {s[0], s[2], s[3], s[1]}};
+  auto y = conv_transpose2d<O>(x, m.take<f64, channel, kernel_height, kernel_width, one_half>("weight", how));
+  if constexpr (O.groups == 1)
+    if (m.c.has_argument("bias")) return m.give(y + m.take<f64, one_half>("bias"));
+  m.give(y);
+}
+
 }  // namespace
 
 formula pictures(const test_case& c) {
@@ -53,6 +71,23 @@ formula pictures(const test_case& c) {
   const std::string& op = c.op;
   if (c.has("factor")) {
     c.number("factor") == 2 ? rearranged<2>(m) : rearranged<3>(m);
+    return m.f;
+  }
+  if (op == "conv_transpose2d") {
+    const auto is = [&](int stride, int padding, int beyond, int dilation, int groups) {
+      return c.number("stride") == stride && c.number("padding") == padding &&
+             c.number("output_padding") == beyond && c.number("dilation") == dilation &&
+             c.number("groups") == groups;
+    };
+    if (is(1, 0, 0, 1, 1)) transposed<conv_transpose_options{}>(m);
+    if (is(1, 1, 0, 1, 1)) transposed<conv_transpose_options{.padding = 1}>(m);
+    if (is(2, 1, 1, 1, 1))
+      transposed<conv_transpose_options{.stride = 2, .padding = 1, .output_padding = 1}>(m);
+    if (is(2, 1, 0, 1, 1)) transposed<conv_transpose_options{.stride = 2, .padding = 1}>(m);
+    if (is(2, 0, 1, 1, 2))
+      transposed<conv_transpose_options{.stride = 2, .output_padding = 1, .groups = 2}>(m);
+    if (is(3, 0, 2, 2, 1))
+      transposed<conv_transpose_options{.stride = 3, .output_padding = 2, .dilation = 2}>(m);
     return m.f;
   }
   auto resized = [&](auto resize) {

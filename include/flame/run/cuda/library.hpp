@@ -5,6 +5,7 @@
 #include <flame/run/cuda/blas.hpp>
 #include <flame/run/cuda/dnn.hpp>
 #include <flame/run/cuda/indexing.hpp>
+#include <flame/run/cuda/ordering.hpp>
 #include <flame/run/cuda/pooling.hpp>
 #include <flame/run/cuda/unfolded_convolution.hpp>
 #include <optional>

@@ -225,6 +225,15 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
       };
       return r;
     }
+    case op::cumsum:
+    case op::top: {
+      auto x = std::make_shared<cuda_kernels::prepared_ordering>(s.library, library::ordering_of(s));
+      r.names = x->names(), r.workspace = x->workspace(), r.own = true;
+      r.run = [x, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
+        x->run(libs.kernels, t[0], t[1], workspace, stream);
+      };
+      return r;
+    }
     case op::attend:
     case op::attend_statistics:
     case op::attend_query:

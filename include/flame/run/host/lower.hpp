@@ -7,6 +7,7 @@
 #include <flame/run/host/execute.hpp>
 #include <flame/run/host/group.hpp>
 #include <flame/run/host/index.hpp>
+#include <flame/run/host/order.hpp>
 #include <flame/run/host/pool.hpp>
 #include <flame/run/watch_steps.hpp>
 
@@ -102,6 +103,19 @@ inline lowered_step lower_index(const program_step& s) {
   return r;
 }
 
+inline lowered_step lower_order(const program_step& s) {
+  const library::ordering c = library::ordering_of(s);
+  const bool sums = s.library == op::cumsum;
+  lowered_step r;
+  r.run = [c, sums](void* const* at) {
+    if (sums)
+      flame::host_kernels::cumsum(c, at[0], at[1]);
+    else
+      flame::host_kernels::top(c, at[0], static_cast<i32*>(at[1]));
+  };
+  return r;
+}
+
 inline lowered_step lower_attention(const program_step& s) {
   const library::attention c = library::attention_of(s);
   lowered_step r;
@@ -125,6 +139,8 @@ inline lowered_step lower(const program_step& s) {
       case op::pool_mean_put: r = lower_pool(s); break;
       case op::gather:
       case op::scatter_add: r = lower_index(s); break;
+      case op::cumsum:
+      case op::top: r = lower_order(s); break;
       case op::attend:
       case op::attend_statistics:
       case op::attend_query:

@@ -5,4 +5,5 @@
 #include <flame/run/cuda/kernel/half.hpp>
 #include <flame/run/cuda/kernel/index.hpp>
 #include <flame/run/cuda/kernel/numbers.hpp>
+#include <flame/run/cuda/kernel/order.hpp>
 #include <flame/run/cuda/kernel/pool.hpp>
