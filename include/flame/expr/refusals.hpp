@@ -1,6 +1,6 @@
 // Every refusal at compile time, in one form: the call, then the rule, in the user's words.
 //
-// A macro, because the text of a static_assert must be a literal. `why` is a fault of graph/infer.hpp; the compiler
+// A macro, because the text of a static_assert must be a literal. `why` is a fault of graph/operation.hpp; the compiler
 // prints the operands' types, with their axes' names, beside the text.
 #pragma once
 #include <flame/expr/operand.hpp>

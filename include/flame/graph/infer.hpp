@@ -1,98 +1,11 @@
 // The shape and dtype rule of every primitive, in one place: used while tracing, by every pass and by the checker.
 #pragma once
 #include <flame/graph/attention.hpp>
-#include <flame/graph/function.hpp>
-#include <flame/graph/op.hpp>
+#include <flame/graph/infer_call.hpp>
 
 namespace flame {
 
-// Why an operation is refused. The user's words for each are in expr/refusals.hpp.
-enum class fault : u8 {
-  none,
-  dtypes_differ,     // operands of one operation have different element types
-  needs_floating,
-  needs_integer,
-  needs_boolean,
-  needs_number,
-  needs_key,
-  axis_missing,      // an axis is named that the operand does not have
-  axis_twice,        // an axis would stand twice in one tensor
-  extents_clash,     // two static extents that must agree do not
-  ranks_clash,       // anonymous operands of different ranks
-  rank_too_high,
-  not_contracted,    // an axis of one operand only is missing in the result of a contraction
-  operands_clash,    // a call: number, rank or element type of an operand
-  stacked,           // an instance count where a plain tensor is needed
-  image_layout,      // a convolution or pooling: axes are not [..., height, width, channel]
-};
-
-// The types of an operation's operands, which lie elsewhere.
-struct operand_types {
-  list<const tensor_type*> types;
-  constexpr void reserve(int n) { types.reserve(n); }
-  constexpr void push(const tensor_type* t) { types.push(t); }
-  [[nodiscard]] constexpr int size() const { return types.count; }
-  constexpr const tensor_type& operator[](int i) const { return *types.items[i]; }
-};
-
-// Everything that an operation says besides its operands' values; all of it lies elsewhere.
-struct operation {
-  op code = op::leaf;
-  operand_types operands;
-  array_view<const axis_info*> axes;
-  array_view<u64> data;
-  const leaf_info* leaf = nullptr;
-  const function_info* function = nullptr;
-};
-
 namespace rule {
-
-[[nodiscard]] constexpr bool extents_agree(int a, int b) { return a == dynamic || b == dynamic || a == b; }
-
-// One axis more, refused if it stands there already.
-constexpr fault extend(tensor_type& t, const axis_info* a) {
-  if (t.has(a)) return fault::axis_twice;
-  if (t.rank == max_rank) return fault::rank_too_high;
-  t.push(a);
-  return fault::none;
-}
-
-// Axes of all operands: the order of the first operand that has them all, else the first's, then what others add.
-constexpr fault align(const operand_types& operands, int first, tensor_type& out) {
-  int widest = first;
-  for (int i = first; i < operands.size(); ++i) {
-    if (operands[i].stack) return fault::stacked;
-    if (operands[i].rank > operands[widest].rank) widest = i;
-  }
-  bool all = true;
-  for (int i = first; i < operands.size(); ++i) all = all && within(operands[i], operands[widest]);
-  out = all ? operands[widest] : operands[first];
-  if (!all)
-    for (int i = first; i < operands.size(); ++i)
-      for (int k = 0; k < operands[i].rank; ++k) {
-        const axis_info* a = operands[i].axes[k];
-        if (out.has(a)) continue;
-        for (int j = 0; j < out.rank; ++j)
-          if (a->from_last >= 0 && out.axes[j]->from_last == a->from_last) return fault::extents_clash;
-        if (fault f = extend(out, a); f != fault::none) return f;
-      }
-  return fault::none;
-}
-
-constexpr fault replace(tensor_type& t, const axis_info* from, const axis_info* to) {
-  int at = t.find(from);
-  if (at < 0) return fault::axis_missing;
-  if (to != from && t.has(to)) return fault::axis_twice;
-  t.axes[at] = to;
-  return fault::none;
-}
-
-constexpr fault listed(array_view<const axis_info*> axes, int first, tensor_type& out) {
-  out.rank = 0;
-  for (int i = first; i < axes.size(); ++i)
-    if (fault f = extend(out, axes[i]); f != fault::none) return f;
-  return fault::none;
-}
 
 constexpr fault elementwise(const operation& o, tensor_type& out) {
   const operand_types& in = o.operands;
@@ -419,70 +332,6 @@ constexpr fault attention(const operation& o, tensor_type& out) {
     case op::attend_value: out = in[o.code == op::attend_key ? 1 : at.value]; break;
     default: out = q;
   }
-  return fault::none;
-}
-
-// The caller's axis for each axis of the function, matched by the operands' positions.
-struct axis_map {
-  list<const axis_info*> inner, outer;
-  constexpr const axis_info* operator()(const axis_info* a) const {
-    int i = inner.find(a);
-    return i < 0 ? a : outer.items[i];
-  }
-  constexpr bool bind(const axis_info* in, const axis_info* out) {
-    for (int i = 0; i < inner.count; ++i)
-      if (inner.items[i] == in) return outer.items[i] == out;
-    inner.push(in), outer.push(out);
-    return true;
-  }
-};
-
-// That a repeat's carried values keep their type is not asked here, where every call is inferred anew: `repeat` refuses it
-// in the user's words, derivatives give a carried output the type of its operand, and check_graph holds both to it.
-constexpr fault call(const operation& o, axis_map& map) {
-  const function_info& f = *o.function;
-  const call_view info{o.data.items};
-  if (f.leaf_count != o.operands.size() || info.operand_count() != f.leaf_count ||
-      info.output_count() != f.output_count)
-    return fault::operands_clash;
-  const bool repeat = info.repeat();
-  const u8* number = f.axis_of_leaf;
-  if (number) {
-    map.inner.append({f.leaf_axes, f.leaf_axis_count});
-    map.outer.resize(f.leaf_axis_count, nullptr);
-  }
-  for (int i = 0; i < f.leaf_count; ++i) {
-    const tensor_type &given = o.operands[i], &wanted = f.leaves[i]->type;
-    int skipped = repeat && info.operand(i).mode == operand_mode::each ? 1 : 0;
-    if (given.element != wanted.element || given.rank != wanted.rank + skipped ||
-        given.stack != wanted.stack + skipped)
-      return fault::operands_clash;
-    for (int k = 0; k < wanted.rank; ++k) {
-      const axis_info* outer = given.axes[k + skipped];
-      if (!number) {
-        if (!map.bind(wanted.axes[k], outer)) return fault::operands_clash;
-        continue;
-      }
-      const axis_info*& bound = map.outer.items[*number++];
-      if (!bound) bound = outer;
-      if (bound != outer) return fault::operands_clash;
-    }
-  }
-  return fault::none;
-}
-
-// The type of an output of a call, under the caller's axes. stack: the axis that counts the instances.
-constexpr fault result(const function_info& f, const call_view& info, const axis_map& map, const axis_info* stack,
-                       int index, tensor_type& out) {
-  const tensor_type& inner = f.outputs[index];
-  out.element = inner.element;
-  if (info.output(index) == output_mode::each) {
-    out.push(stack);
-    out.stack = 1;
-  }
-  out.stack = static_cast<u8>(out.stack + inner.stack);
-  for (int i = 0; i < inner.rank; ++i)
-    if (fault why = extend(out, map(inner.axes[i])); why != fault::none) return why;
   return fault::none;
 }
 
