@@ -1,5 +1,5 @@
 // sin and cos of f32 and f64 for kernels, for numbers of any size, in registers alone: CUDA's own reduce
-// large numbers in an array of the stack. The polynomials are the host's (run/host/math_trig.hpp).
+// large numbers in an array of the stack. The polynomials by pi / 2 are the host's (run/host/math_trig.hpp).
 #pragma once
 #include <flame/base/config.hpp>
 
@@ -42,25 +42,35 @@ __device__ __forceinline__ double reduce_large(double x, u32& quadrant) {
   return exponent == 0x7ff ? x - x : negative != flipped ? -r : r;
 }
 
-// The same for any x; beyond these limits n would outgrow the sum of parts that is pi / 2.
-__device__ __forceinline__ double reduce_half_pi(double x, u32& quadrant) {
-  if (!(::fabs(x) <= 1e6)) return reduce_large(x, quadrant);
-  const double t = ::fma(x, 0x1.45f306dc9c883p-1, 0x1.8p+52), n = t - 0x1.8p+52;
-  quadrant = static_cast<u32>(__double_as_longlong(t));
-  double r = ::fma(n, -0x1.921fb54442d18p+0, x);
-  r = ::fma(n, -0x1.1a62633145c07p-54, r);
-  return ::fma(n, 0x1.f1976b7ed8fbcp-110, r);
-}
-__device__ __forceinline__ float reduce_half_pi(float x, u32& quadrant) {
-  if (!(::fabsf(x) <= 1e5f)) return static_cast<float>(reduce_large(static_cast<double>(x), quadrant));
-  const float t = ::fmaf(x, 0x1.45f306p-1f, 0x1.8p+23f), n = t - 0x1.8p+23f;
-  quadrant = __float_as_uint(t);
-  float r = ::fmaf(n, -0x1.921fb6p+0f, x);
-  r = ::fmaf(n, 0x1.777a5cp-25f, r);
-  return ::fmaf(n, 0x1.ee59dap-50f, r);
+// sin (Quarters 0) or cos (1) of x up to `most_quick`: beyond it n would outgrow the sum of parts that is pi
+// or pi / 2. f32 is reduced by pi, to r + r z P(z) of |r| <= pi / 2 with the sign of n, for there are as few
+// coefficients as by pi / 2 and nothing to choose from: at most 1.75 units in the last place off. f64 by pi /
+// 2, to sine_in.
+template <class T> inline constexpr T most_quick = sizeof(T) == 4 ? T(1e5) : T(1e6);
+
+template <u32 Quarters> __device__ __forceinline__ float quick_sine(float x) {
+  float t, n;
+  u32 odd;
+  if constexpr (Quarters == 0) {
+    t = ::fmaf(x, 0x1.45f306p-2f, 0x1.8p+23f), n = t - 0x1.8p+23f;
+    odd = __float_as_uint(t);
+  } else {
+    t = ::fmaf(x, 0x1.45f306p-2f, -0.5f) + 0x1.8p+23f, n = (t - 0x1.8p+23f) + 0.5f;
+    odd = __float_as_uint(t) + 1;
+  }
+  float r = ::fmaf(n, -0x1.921fb6p+1f, x);
+  r = ::fmaf(n, 0x1.777a5cp-24f, r);
+  r = ::fmaf(n, 0x1.ee59dap-49f, r);
+  const float z = r * r;
+  float p = 0x1.5dbce8p-19f;
+  p = ::fmaf(p, z, -0x1.9f6feep-13f);
+  p = ::fmaf(p, z, 0x1.110ed4p-7f);
+  p = ::fmaf(p, z, -0x1.55554cp-3f);
+  const float y = __uint_as_float(__float_as_uint(::fmaf(r * z, p, r)) ^ odd << 31);
+  return Quarters == 0 && x == 0.0f ? x : y;  // -0
 }
 
-// sin(r + quadrant pi / 2): r + r z S(z) or 1 + z C(z), z = r^2.
+// sin(r + quadrant pi / 2), |r| <= pi / 4: r + r z S(z) or 1 + z C(z), z = r^2.
 __device__ __forceinline__ float sine_in(float r, u32 quadrant) {
   const bool even = (quadrant & 1) == 0;
   const float z = r * r, base = even ? r : 1.0f;
@@ -84,16 +94,48 @@ __device__ __forceinline__ double sine_in(double r, u32 quadrant) {
   const double y = ::fma(base * z, p, base);
   return quadrant & 2 ? -y : y;
 }
+template <u32 Quarters> __device__ __forceinline__ double quick_sine(double x) {
+  const double t = ::fma(x, 0x1.45f306dc9c883p-1, 0x1.8p+52), n = t - 0x1.8p+52;
+  double r = ::fma(n, -0x1.921fb54442d18p+0, x);
+  r = ::fma(n, -0x1.1a62633145c07p-54, r);
+  r = ::fma(n, 0x1.f1976b7ed8fbcp-110, r);
+  const double y = sine_in(r, static_cast<u32>(__double_as_longlong(t)) + Quarters);
+  return Quarters == 0 && x == 0.0 ? x : y;
+}
+template <u32 Quarters, class T> __device__ __forceinline__ T slow_sine(T x) {
+  u32 quadrant;
+  const T r = static_cast<T>(reduce_large(static_cast<double>(x), quadrant));
+  return sine_in(r, quadrant + Quarters);
+}
 
-template <class T> __device__ __forceinline__ T sine(T x) {
-  u32 quadrant;
-  const T r = reduce_half_pi(x, quadrant), y = sine_in(r, quadrant);
-  return x == T{0} ? x : y;  // -0
+// sin or cos of N numbers of any size. Those of a thread wait for each other only where one is large, and
+// then one copy of that code takes them in turn.
+template <u32 Quarters, int N, class T> __device__ __forceinline__ void sines(const T (&x)[N], T (&y)[N]) {
+  bool quick = true;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    y[i] = quick_sine<Quarters>(x[i]);
+    quick = quick && ::fabs(x[i]) <= most_quick<T>;
+  }
+  if (quick) return;
+#pragma unroll 1
+  for (int i = 0; i < N; ++i) {
+    T at = x[0];
+#pragma unroll
+    for (int k = 1; k < N; ++k) at = k == i ? x[k] : at;
+    if (::fabs(at) <= most_quick<T>) continue;
+    at = slow_sine<Quarters>(at);
+#pragma unroll
+    for (int k = 0; k < N; ++k) y[k] = k == i ? at : y[k];
+  }
 }
-template <class T> __device__ __forceinline__ T cosine(T x) {
-  u32 quadrant;
-  const T r = reduce_half_pi(x, quadrant);
-  return sine_in(r, quadrant + 1);
+template <u32 Quarters, class T> __device__ __forceinline__ T sine_of(T x) {
+  const T from[1] = {x};
+  T to[1];
+  sines<Quarters>(from, to);
+  return to[0];
 }
+template <class T> __device__ __forceinline__ T sine(T x) { return sine_of<0>(x); }
+template <class T> __device__ __forceinline__ T cosine(T x) { return sine_of<1>(x); }
 
 }  // namespace flame::kernel

@@ -45,9 +45,17 @@ template <class Code, int I, class Bank> __device__ __forceinline__ void compute
   constexpr bool quick = Code::only_halves();
   constexpr int A = Code::a(I), B = Code::b(I), C = Code::c(I);
   using T = computed<Code::element(I)>;
+  constexpr int items = items_of<Code, I, Bank::full, Bank::of_row>;
   auto& to = get<I>(values).item;
+  if constexpr (O == op::sin || O == op::cos) {
+    T from[items];
 #pragma unroll
-  for (int e = 0; e < items_of<Code, I, Bank::full, Bank::of_row>; ++e) {
+    for (int e = 0; e < items; ++e) from[e] = operand<Code, A>(values, e);
+    sines<O == op::cos ? 1 : 0>(from, to);
+    return;
+  }
+#pragma unroll
+  for (int e = 0; e < items; ++e) {
     if constexpr (O == op::uniform) {
       to[e] = uniform_element<T>(operand<Code, A>(values, e), static_cast<u64>(operand<Code, B>(values, e)));
     } else if constexpr (O == op::normal) {
