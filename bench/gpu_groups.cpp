@@ -1,12 +1,13 @@
 // Fused groups on a GPU, beside bench/peer/gpu_groups.py: ten maps in three layouts, rows and sums over rows,
 // each with the bytes that it must move. One line of JSON each.
-//   gpu_groups [--tune] [--prepare] [--part k/n] [text...]   of the cases whose names contain a text, every
-//   n-th
+//   gpu_groups [--tune] [--prepare] [--names] [--part k/n] [text...]   of the cases whose names contain a
+//   text, every n-th
 // --tune tries other cuts than those that are chosen; --prepare compiles kernels for the cache and measures
-// nothing.
+// nothing; --names prints the kernels' names, and needs no GPU.
 #include <flame/flame.hpp>
 #include <flame/plan/kernels.hpp>
 #include <flame/run/cuda/execute.hpp>
+#include <flame/run/cuda/names.hpp>
 #include <flame/run/program_cache.hpp>
 
 #include <algorithm>
@@ -38,7 +39,7 @@ template <class T> struct leaves {
 // ---- What is asked for ----
 
 struct {
-  bool tune = false, prepare = false;
+  bool tune = false, prepare = false, names = false;
   int part = 0, parts = 1, seen = 0;
   std::vector<std::string> texts;
 
@@ -89,14 +90,24 @@ class memories {
 memories kept;
 
 void measure(const std::string& name, const program& p) {
+  if (asked.names) {
+    for (const std::string& kernel : cuda_kernels::kernel_names(p))
+      if (kernel.find("put_numbers") == kernel.npos) std::printf("%s %s\n", name.c_str(), kernel.c_str());
+    return;
+  }
   std::vector<cuda_code::tuning> tunings{{}};
   if (asked.tune) {
     const bool wide = name.find("x32") != name.npos, rows = p.steps[0].code && p.steps[0].code->reduces();
-    for (int packs : !rows  ? std::vector<int>{0, 1, 2, 4}
-                     : wide ? std::vector<int>{0, 201, 202, 204, 104}
-                            : std::vector<int>{0, 100})
-      for (int threads : {128, 256, 512})
-        for (int blocks : !rows ? std::vector<int>{0} : std::vector<int>{0, 1, 2, 4, 8, 16, 64})
+    const bool squares = name.find("_permuted") != name.npos;
+    for (int packs : squares ? std::vector<int>{1, 2, 4, 8}
+                     : !rows ? std::vector<int>{1}
+                     : wide  ? std::vector<int>{0, 201, 202, 204, 104}
+                             : std::vector<int>{0, 100})
+      for (int threads :
+           rows || squares ? std::vector<int>{128, 256, 512} : std::vector<int>{128, 256, 512, 1024})
+        for (int blocks : squares ? std::vector<int>{8, 16, 32}
+                          : !rows ? std::vector<int>{1, 2, 4, 8}
+                                  : std::vector<int>{0, 1, 2, 4, 8, 16, 64})
           tunings.push_back({packs, threads, blocks});
   }
   std::vector<dtype> elements(static_cast<std::size_t>(p.buffers.size()), dtype::f32);
@@ -120,12 +131,9 @@ void measure(const std::string& name, const program& p) {
       run.run(externals);
       cuda_code::synchronize();
       std::vector<double> totals;
-      for (int i = 0; i < (asked.tune ? 2 : 4); ++i) {
+      for (int i = 0; i < (asked.tune ? 3 : 4); ++i) {
         double total = 0;
-        for (double ms : run.time(externals, asked.tune               ? 20
-                                             : bytes > (i64{1} << 30) ? 10
-                                             : bytes > (i64{1} << 27) ? 20
-                                                                      : 100))
+        for (double ms : run.time(externals, bytes > (i64{1} << 30) ? 10 : bytes > (i64{1} << 27) ? 20 : 100))
           total += ms;
         totals.push_back(total);
       }
@@ -284,6 +292,8 @@ int main(int count, char** arguments) {
       asked.tune = true;
     else if (word == "--prepare")
       asked.prepare = true;
+    else if (word == "--names")
+      asked.names = true;
     else if (word == "--part" && i + 1 < count)
       std::sscanf(arguments[++i], "%d/%d", &asked.part, &asked.parts);
     else

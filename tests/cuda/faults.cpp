@@ -176,7 +176,7 @@ TEST_CASE("a kernel that cannot be compiled is said with the formula that it is 
 
 // Writes a number over what the kernel of one operand and one result writes.
 void write_result(void** arguments, float number) {
-  const u64 address = static_cast<kernel::map_arguments<2, 1>*>(arguments[0])->word[1];
+  const u64 address = static_cast<kernel::map_arguments<2, 2, 0, 1, u32>*>(arguments[0])->word[1];
   *reinterpret_cast<float*>(address) = number;
 }
 

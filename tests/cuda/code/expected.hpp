@@ -45,10 +45,12 @@ struct group_name {
     std::istringstream in(text);
     std::string index, word;
     map = is_map(name);
-    int held = 0;  // by the numbers of flame::kernel::held
+    int held = 0, across = 0, cut = 0, ends = 0;
+    bool few = false;  // by the numbers of flame::kernel::held, cut and ends
     in >> std::boolalpha;
     if (map)
-      in >> vector >> packs >> lanes >> axes >> square >> tail >> index;
+      in >> vector >> packs >> lanes >> across >> axes >> cut >> ends >> few >> index, square = cut == 3,
+                                                                                       tail = ends == 2;
     else
       in >> vector >> packs >> lanes >> teams >> held >> tail >> simple >> index;
     wide = held == 2, holds_loads = held == 1;

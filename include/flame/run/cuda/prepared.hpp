@@ -55,8 +55,9 @@ struct gpu_shape {
   int multiprocessors = 132;
   // Where they are not 0: packs of a thread (of maps with a permuted operand, the side of a square; of rows,
   // a hundred more where loads are held, two where nothing is), threads of a block, blocks of a
-  // multiprocessor, an eighth of them where rows are not summed over. For whoever looks for better numbers
-  // than those that are chosen.
+  // multiprocessor, an eighth of them where rows are not summed over (of maps: the most elements of a pack,
+  // or a block's threads along the last axis of squares). For whoever looks for better numbers than those
+  // that are chosen.
   int packs = 0, threads = 0, blocks = 0;
 };
 

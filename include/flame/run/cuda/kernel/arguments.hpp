@@ -37,12 +37,13 @@ struct space {
 // of it is read.
 
 // Of groups that reduce nothing.
-template <int Slots, int Rank> struct map_arguments {
+template <int Slots, int Words, int Numbers, int Rank, class Index> struct map_arguments {
   u64 elements;
-  u64 word[Slots];
-  i64 strides[Rank][Slots];
+  u64 word[Words];                        // of all slots but those of uniform numbers of up to 32 bits
+  u32 number[Numbers > 0 ? Numbers : 1];  // an array of none is no C++
+  Index strides[Rank][Slots];
   divisor axes[Rank];
-  divisor across, down;  // blocks of squares along the last axis, and along the one before it
+  divisor across, down;  // blocks of squares along the last axis and the one before it, where there are more
 };
 
 // Of groups that reduce. Axes: batch, outer, inner.

@@ -30,13 +30,24 @@ template <u64... W> struct code {
   static constexpr int slots = static_cast<int>(words[0]);
   static constexpr int size = static_cast<int>(sizeof...(W)) - 1 - slots;
 
-  // Slots: kind 8, element 8, access 8 bits, then 1 where all rows are the same (of a map's squares: along
-  // the axis before the last).
+  // Slots: kind 8, element 8, access 8 bits, then 1 where all rows are the same (of a map: along all axes but
+  // the last; of its squares: along the axis before the last).
   static consteval slot kind(int s) { return static_cast<slot>(words[1 + s] & 0xff); }
   static consteval int slot_element(int s) { return static_cast<int>(words[1 + s] >> 8 & 0xff); }
   static consteval access reached(int s) { return static_cast<access>(words[1 + s] >> 16 & 0xff); }
 
   static consteval bool repeats(int s) { return (words[1 + s] >> 24 & 1) != 0; }
+
+  // Its word is a number of up to 32 bits; how many such stand before it.
+  static consteval bool is_short(int s) {
+    const int e = slot_element(s);
+    return kind(s) == slot::uniform && reached(s) == access::none && e != f64_ && e != i64_ && e != key_;
+  }
+  static consteval int short_before(int s) {
+    int n = 0;
+    for (int k = 0; k < s; ++k) n += is_short(k);
+    return n;
+  }
 
   static consteval u64 word(int i) { return words[1 + slots + i]; }
   static consteval int opcode(int i) { return static_cast<int>(word(i) & 0xff); }

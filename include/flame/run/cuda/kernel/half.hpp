@@ -22,17 +22,30 @@ inline thread_local i64 emulated_thread = 0;
 
 // What every kernel does before it reads or writes memory. In a graph, a kernel may be started while those
 // that it waits for still run (run/cuda/step_graph.hpp): it lets those that wait for it start, and waits.
-FLAME_DEVICE void begin_kernel() {
+//
+// To let them start costs 0.6 ns a block on an H200 and gains something where all blocks run at once; blocks
+// that do not say so do when they end.
+inline constexpr u32 blocks_at_once = 160;
+FLAME_DEVICE void let_others_start() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+FLAME_DEVICE void wait_for_others() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+FLAME_DEVICE void begin_kernel() {
+  let_others_start();
+  wait_for_others();
 }
 
 // The number of this thread in the grid; what kernels with a thread for each element begin with.
 FLAME_DEVICE i64 thread_number() {
 #if defined(__CUDA_ARCH__)
-  begin_kernel();
+  if (blockIdx.x < blocks_at_once) let_others_start();
+  wait_for_others();
   return static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x;
 #elif defined(__CUDACC__)
   return 0;  // nvcc's pass over the host's code

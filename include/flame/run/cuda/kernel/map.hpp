@@ -2,47 +2,89 @@
 // stores one after the other.
 //
 // The space is one row of elements, decomposed into axes for the slots that do not lie side by side all along
-// it: once for each pack, which never crosses the end of the last axis. Where a slot's neighbours lie along
-// another axis than the last (a permuted operand), a thread computes a square of V x V elements, so that both
-// are read and written V at a time and all turning happens in registers.
+// it: once for each pack, which never crosses the end of the last axis. Of two axes, threads lie along the
+// last one as the compiler knows, and nothing is divided. Where a slot's neighbours lie along another axis
+// than the last (a permuted operand), a thread computes a square of V x V elements, so that both are read and
+// written V at a time and all turning happens in registers.
 #pragma once
 #include <flame/run/cuda/kernel/values.hpp>
 
 namespace flame::kernel {
 
-template <class Code, int V, int Packs, int Threads, int Rank, bool Square, bool Tail, class Index>
-struct mapper {
-  static constexpr int packs = Square ? V : Packs;
-  // The last two axes of squares: a warp has 8 x 4 of them, a block `side` along the last axis.
-  static constexpr int X = Rank - 1, Y = Rank > 1 ? Rank - 2 : 0, side = Threads >= 256 ? 16 : 8;
+template <class Code, int Rank, class Index>
+struct map_words : map_arguments<Code::slots, Code::slots - Code::short_before(Code::slots),
+                                 Code::short_before(Code::slots), Rank, Index> {};
 
-  const map_arguments<Code::slots, Rank>& args;
+// How the space is cut into blocks.
+enum class cut : u8 {
+  line,     // along one row of elements
+  rows,     // of two axes: a block has whole rows, each of Across threads
+  grid,     // of two axes: blocks lie along both, with Across threads along the last
+  squares,  // along the last two axes, with Across threads along the last
+};
+// What blocks do where the space ends.
+enum class ends : u8 {
+  exact,  // nothing: they divide it
+  packs,  // some packs are none
+  tail,   // V does not divide the one axis that there is
+};
+
+template <class Code, int V, int Packs, int Threads, int Across, int Rank, cut Cut, ends Ends, class Index>
+struct mapper {
+  static constexpr bool Square = Cut == cut::squares;
+  static constexpr int packs = Square ? V : Packs;
+  static constexpr bool Tail = Ends == ends::tail;
+  // The last two axes of squares: a warp has 8 x 4 of them.
+  static constexpr int X = Rank - 1, Y = Rank > 1 ? Rank - 2 : 0;
+
+  const map_words<Code, Rank, Index>& args;
   bank<Code, V, V> values;   // of the pack at hand
   Index first[packs];        // the number of each pack's first element
   bool here[packs];          // the pack begins inside; of a square, of its only place
   Index place[packs][Rank];  // along each axis
+  u32 later = 0;             // 0, which the compiler sees late: it reads numbers behind what is loaded
 
-  __device__ __forceinline__ explicit mapper(const map_arguments<Code::slots, Rank>& a) : args(a) {}
+  __device__ __forceinline__ explicit mapper(const map_words<Code, Rank, Index>& a) : args(a) {}
 
+  // Constant memory is slow the first time that a line of it is read: loads of tensors shall be on their way
+  // then.
+  __device__ __forceinline__ void read_numbers_later() {
+    if constexpr (Code::short_before(Code::slots) > 1)
+      asm volatile("{ .reg .u32 lane; mov.u32 lane, %%laneid; shr.u32 %0, lane, 5; }" : "=r"(later));
+  }
   __device__ __forceinline__ void locate() {
     if constexpr (Square) {
       const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-      const u32 x = lane % 8 + warp % (side / 8) * 8, y = lane / 8 + warp / (side / 8) * 4;
-      u32 rest = blockIdx.x;
-      u32 q = quotient(rest, args.across);
-      place[0][X] = ((rest - q * args.across.number) * side + x) * V;
-      rest = q;
-      q = quotient(rest, args.down);
-      place[0][Y] = ((rest - q * args.down.number) * (Threads / side) + y) * V;
-      here[0] = place[0][X] < args.axes[X].number && place[0][Y] < args.axes[Y].number;
-      decompose<Rank - 2>(0, q);
+      const u32 x = lane % 8 + warp % (Across / 8) * 8, y = lane / 8 + warp / (Across / 8) * 4;
+      u32 across = blockIdx.x, down = blockIdx.y;
+      if constexpr (Rank > 2) {
+        const u32 q = quotient(blockIdx.x, args.across), rest = quotient(q, args.down);
+        across = blockIdx.x - q * args.across.number, down = q - rest * args.down.number;
+        decompose<Rank - 2>(0, rest);
+      }
+      place[0][X] = (across * Across + x) * V;
+      place[0][Y] = (down * (Threads / Across) + y) * V;
+      here[0] =
+          Ends == ends::exact || (place[0][X] < args.axes[X].number && place[0][Y] < args.axes[Y].number);
+    } else if constexpr (Cut == cut::rows) {
+      const u32 number = blockIdx.x * Threads + threadIdx.x;
+      first[0] = static_cast<Index>(number) * V;
+      here[0] = Ends == ends::exact || first[0] < static_cast<Index>(args.elements);
+      place[0][X] = static_cast<Index>(threadIdx.x % Across * V);
+      place[0][Y] = static_cast<Index>(blockIdx.x * (Threads / Across) + threadIdx.x / Across);
+    } else if constexpr (Cut == cut::grid) {
+      const u32 x = (blockIdx.x * Across + threadIdx.x % Across) * V, columns = args.axes[X].number;
+      const u32 row = blockIdx.y * (Threads / Across) + threadIdx.x / Across;
+      first[0] = static_cast<Index>(row) * static_cast<Index>(columns) + static_cast<Index>(x);
+      here[0] = Ends == ends::exact || (x < columns && first[0] < static_cast<Index>(args.elements));
+      place[0][X] = static_cast<Index>(x), place[0][Y] = static_cast<Index>(row);
     } else {
 #pragma unroll
       for (int p = 0; p < packs; ++p) {
         first[p] = (static_cast<Index>(blockIdx.x) * (Threads * packs) + static_cast<Index>(p * Threads) +
                     static_cast<Index>(threadIdx.x)) *
                    V;
-        here[p] = first[p] < static_cast<Index>(args.elements);
+        here[p] = Ends == ends::exact || first[p] < static_cast<Index>(args.elements);
         if constexpr (Rank > 1) decompose<Rank>(p, static_cast<u32>(first[p]));
       }
     }
@@ -57,9 +99,18 @@ struct mapper {
     if constexpr (Axes > 0) place[p][0] = static_cast<Index>(rest);
   }
 
+  template <int S> __device__ __forceinline__ u64 word() const {
+    if constexpr (Code::is_short(S))
+      return args.number[Code::short_before(S) + later];
+    else
+      return args.word[S - Code::short_before(S)];
+  }
   template <int S> __device__ __forceinline__ Index stride(int axis) const {
-    if constexpr (Code::reached(S) == access::one) return 0;
-    return static_cast<Index>(args.strides[axis][S]);
+    constexpr access A = Code::reached(S);
+    if (A == access::one) return 0;
+    if ((A == access::pack && axis == X) || (Square && A == access::turned && axis == Y)) return 1;
+    if (Square && Code::repeats(S) && axis == Y) return 0;
+    return args.strides[axis][S];
   }
   // Of the first element of pack p as it is loaded and stored.
   template <int S> __device__ __forceinline__ Index origin(int p) const {
@@ -74,6 +125,8 @@ struct mapper {
       return first[p];
     } else if constexpr (Rank == 1) {
       return first[p] * stride<S>(0);
+    } else if constexpr (Code::reached(S) == access::pack && Code::repeats(S)) {
+      return place[p][X];
     } else {
       Index at = 0;
 #pragma unroll
@@ -86,7 +139,7 @@ struct mapper {
     if constexpr (Code::reached(S) == access::vector) return 1;
     return stride<S>(Code::reached(S) == access::turned ? Y : X);
   }
-  __device__ __forceinline__ bool begins(int p) const { return here[Square ? 0 : p]; }
+  __device__ __forceinline__ bool begins(int p) const { return Ends == ends::exact || here[Square ? 0 : p]; }
   __device__ __forceinline__ bool inside(int p, int v) const {
     return !Tail || first[p] + static_cast<Index>(v) < static_cast<Index>(args.elements);
   }
@@ -102,7 +155,7 @@ struct mapper {
   }
   template <int S> using words_of = typename pack<Code::slot_element(S), V>::words;
   template <int S> __device__ __forceinline__ auto* memory_of() const {
-    return reinterpret_cast<stored<Code::slot_element(S)>*>(args.word[S]);
+    return reinterpret_cast<stored<Code::slot_element(S)>*>(word<S>());
   }
 
   // What is loaded, as it lies in memory. What is the same for a whole pack is its first element.
@@ -125,7 +178,8 @@ struct mapper {
     if constexpr (is_same(S)) {
       to.set(0, memory[at]);
     } else if (by_packs(S) && inside(p, V - 1)) {
-      to = pack<D, V>::read(memory, static_cast<i64>(at));
+      to = Square ? pack<D, V>::read_line(memory, static_cast<i64>(at))
+                  : pack<D, V>::read(memory, static_cast<i64>(at));
     } else {
 #pragma unroll
       for (int v = 0; v < (by_packs(S) ? V - 1 : V); ++v)  // not the last, or the pack would be whole
@@ -144,7 +198,7 @@ struct mapper {
           load_pack<I>(p);
       }
     } else if constexpr (Code::loads(I) && Code::kind(Code::a(I)) == slot::uniform) {
-      get<I>(values).item[0] = uniform_number<Code, Code::a(I)>(args.word[Code::a(I)]);
+      get<I>(values).item[0] = uniform_number<Code, Code::a(I)>(word<Code::a(I)>());
     }
   }
 
@@ -183,7 +237,7 @@ struct mapper {
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       if constexpr (Code::kind(S) == slot::index)
-        to[v] = static_cast<computed<Code::element(I)>>(static_cast<Index>(args.word[S]) + origin<S>(p) +
+        to[v] = static_cast<computed<Code::element(I)>>(static_cast<Index>(word<S>()) + origin<S>(p) +
                                                         static_cast<Index>(v) * step<S>());
       else if constexpr (Code::reached(S) == access::turned)
         to[v] = get<I>(loaded).item[v].get(p);
@@ -224,8 +278,11 @@ struct mapper {
       for (int p = 0; p < packs; ++p) store_pack<Code::a(I)>(p, get<I>(waiting).item + p * V);
     }
   }
-  template <int... I> __device__ __forceinline__ void run(indices<I...>) {
+  template <bool Few, int... I> __device__ __forceinline__ void run(indices<I...>) {
+    if constexpr (Few) let_others_start();
+    if constexpr (Few) read_numbers_later();
     locate();
+    wait_for_others();
     (load<I>(), ...);
 #pragma unroll
     for (int p = 0; p < packs; ++p) (step_of<I>(p), ...);
@@ -233,13 +290,15 @@ struct mapper {
   }
 };
 
-// Rank: axes of the space. Tail: V does not divide the one axis that there is.
-template <int V, int Packs, int Threads, int Rank, bool Square, bool Tail, class Index, u64... W>
-__global__ void __launch_bounds__(Threads)
-    map(const __grid_constant__ map_arguments<code<W...>::slots, Rank> args) {
-  begin_kernel();
-  mapper<code<W...>, V, Packs, Threads, Rank, Square, Tail, Index> m(args);
-  m.run(typename make_indices<code<W...>::size>::type{});
+// Rank: axes of the space. Cut, Ends: by the numbers of kernel::cut and kernel::ends. Few: all blocks run at
+// once.
+template <int V, int Packs, int Threads, int Across, int Rank, int Cut, int Ends, bool Few, class Index,
+          u64... W>
+__global__ void __launch_bounds__(Threads, Cut == static_cast<int>(cut::squares) ? 1 : 0)
+    map(const __grid_constant__ map_words<code<W...>, Rank, Index> args) {
+  mapper<code<W...>, V, Packs, Threads, Across, Rank, static_cast<cut>(Cut), static_cast<ends>(Ends), Index>
+      m(args);
+  m.template run<Few>(typename make_indices<code<W...>::size>::type{});
 }
 
 }  // namespace flame::kernel

@@ -137,6 +137,27 @@ template <int D, int N> struct pack {
       return w;
     }
   }
+  // The same of memory that neither this warp nor its neighbours read in a row: whole lines of 128 bytes are
+  // fetched into the L2 cache.
+  static __device__ __forceinline__ words read_line(const void* memory, i64 at) {
+    const stored<D>* from = static_cast<const stored<D>*>(memory) + at;
+    if constexpr (bytes == 4 || bytes == 8 || bytes == 16) {
+      words w;
+      if constexpr (bytes == 4)
+        asm volatile("ld.global.L2::128B.u32 %0, [%1];" : "=r"(w.word[0]) : "l"(from));
+      else if constexpr (bytes == 8)
+        asm volatile("ld.global.L2::128B.v2.u32 {%0, %1}, [%2];"
+                     : "=r"(w.word[0]), "=r"(w.word[1])
+                     : "l"(from));
+      else
+        asm volatile("ld.global.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(w.word[0]), "=r"(w.word[1]), "=r"(w.word[2]), "=r"(w.word[3])
+                     : "l"(from));
+      return w;
+    } else {
+      return read(memory, at);
+    }
+  }
   static __device__ __forceinline__ void read(const void* memory, i64 at, computed<D>* to) {
     const words w = read(memory, at);
 #pragma unroll
