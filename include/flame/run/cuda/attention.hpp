@@ -105,6 +105,8 @@ class prepared_attention {
     a.query_rank = join(c.query, c.query_rank, true, !c.causal);
     check_rank(a.query_rank, kernel::attention_query_axes, "queries");
     if (c.causal) a.position = c.position;
+    kind_ = (c.mask.there() ? kernel::attention_masked : 0) | (c.causal ? kernel::attention_causal : 0) |
+            (a.query_rank > 1 ? kernel::attention_several : 0);
     for (int i = 0; i < a.query_rank; ++i) {
       a.query[i] = kernel::divisor(static_cast<u32>(std::max(small(extents[i], "an axis"), 1)));
       for (int t = 0; t < kernel::attention_tensors; ++t)
@@ -156,20 +158,18 @@ class prepared_attention {
 
   void choose_tensor_cores(const attention& c, int dims, int vector) {
     threads_ = 128;
-    const int masked = c.mask.there();
     const int element = static_cast<int>(c.element), keys = dims <= 80 ? 64 : dims <= 160 ? 32 : 16;
-    if (!backward_) return add("attend16", {element, dims, vector, keys, masked}, tiles(c.queries(), 64));
+    if (!backward_) return add("attend16", {element, dims, vector, keys, kind_}, tiles(c.queries(), 64));
     const int queries = dims <= 64 ? 64 : dims <= 96 ? 32 : 16;
     const bool one = c.keys <= 64 && c.keys > 0 && c.queries() > 0 && dims <= 96;
     const int made = one ? made_ : made_ & ~attention::of_query;
-    if (made) add("attend_keys16", {element, dims, vector, queries, masked, made}, tiles(c.keys, 64));
+    if (made) add("attend_keys16", {element, dims, vector, queries, kind_, made}, tiles(c.keys, 64));
     if (made != made_)
-      add("attend_queries16", {element, dims, vector, dims <= 80 ? 64 : 32, masked}, tiles(c.queries(), 64));
+      add("attend_queries16", {element, dims, vector, dims <= 80 ? 64 : 32, kind_}, tiles(c.queries(), 64));
   }
 
   void choose_direct(const attention& c) {
     threads_ = 256;
-    const int masked = c.mask.there();
     int dims = 32;
     while (dims < c.dims) dims *= 2;
     if (dims > 512)
@@ -179,21 +179,21 @@ class prepared_attention {
     const int element = static_cast<int>(c.element);
     const bool wide = c.element == dtype::f64;
     int rows = wide ? 32 : dims <= 256 ? 64 : 32;
-    if (!backward_) return add("attend", {element, dims, rows, masked}, tiles(c.queries(), rows));
+    if (!backward_) return add("attend", {element, dims, rows, kind_}, tiles(c.queries(), rows));
     rows = wide || dims > 64 ? 32 : 64;
     const bool one = c.keys <= rows && c.keys > 0 && c.queries() > 0 && dims <= 64;
     const int made = one ? made_ : made_ & ~attention::of_query;
     auto keys = [&](int bits) {
-      if (bits) add("attend_keys", {element, dims, rows, masked, bits}, tiles(c.keys, rows));
+      if (bits) add("attend_keys", {element, dims, rows, kind_, bits}, tiles(c.keys, rows));
     };
     if (dims <= 128)
       keys(made);
     else
       keys(made & attention::of_key), keys(made & attention::of_value);
-    if (made != made_) add("attend_queries", {element, dims, rows, masked}, tiles(c.queries(), rows));
+    if (made != made_) add("attend_queries", {element, dims, rows, kind_}, tiles(c.queries(), rows));
   }
 
-  int made_, threads_ = 0;
+  int made_, threads_ = 0, kind_ = 0;
   bool backward_;
   i64 batches_ = 0;
   attention::operand operands_[kernel::attention_tensors];

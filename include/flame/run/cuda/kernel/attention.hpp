@@ -49,8 +49,18 @@ struct attention_addresses {
 
 #if defined(__CUDACC__)
 
+// What a kernel is compiled for, so that it holds no code for what is not asked of it: fetching code takes as
+// long as small ones compute.
+enum attention_kind : int {
+  attention_masked = 1,
+  attention_causal = 2,
+  attention_several = 4
+};  // axes of queries
+
 // Where a block's batch begins in each tensor, and what its rows are.
-struct attention_place {
+template <int Kind> struct attention_place {
+  static constexpr bool masked = Kind & attention_masked, causal = Kind & attention_causal,
+                        several = Kind & attention_several;
   const attention_arguments& a;
   const attention_addresses& memory;
   u32 index[attention_batch_axes];
@@ -77,7 +87,7 @@ struct attention_place {
   }
   // How far query `row` lies from the batch's first.
   FLAME_DEVICE i64 query(int tensor, int row) const {
-    if (a.query_rank == 1) return static_cast<i64>(row) * a.strides[tensor].query[0];
+    if constexpr (!several) return static_cast<i64>(row) * a.strides[tensor].query[0];
     i64 offset = 0;
     u32 rest = static_cast<u32>(row);
 #pragma unroll
@@ -92,7 +102,7 @@ struct attention_place {
   FLAME_DEVICE i64 key(int tensor, int row) const { return static_cast<i64>(row) * a.strides[tensor].key; }
   // The place that a causal query compares with its keys'.
   FLAME_DEVICE int position(int row) const {
-    if (a.query_rank == 1) return row;
+    if constexpr (!several) return row;
     u32 rest = static_cast<u32>(row), place = 0;
 #pragma unroll
     for (int i = attention_query_axes - 1; i >= 0; --i) {
@@ -106,7 +116,7 @@ struct attention_place {
   // Keys that any of `count` queries from `first` on may look at: those below. All where queries have several
   // axes.
   FLAME_DEVICE int seen(int first, int count) const {
-    if (!a.causal || a.query_rank != 1) return a.keys;
+    if constexpr (!causal || several) return a.keys;
     const int past = (first + count < a.queries ? first + count : a.queries);
     return past < a.keys ? past : a.keys;
   }
@@ -117,15 +127,13 @@ template <class T> FLAME_DEVICE T hidden_score() {
 }  // -infinity
 
 // The score of one query and one key: scaled, masked; -infinity where it may not be looked at.
-// Masked: there is a mask; without one its code is not there to be fetched, which takes as long as small ones
-// compute.
-template <int Element, bool Masked, class T>
-FLAME_DEVICE T masked_score(const attention_place& p, T score, i64 mask_start, int row, int key,
+template <int Element, int Kind, class T>
+FLAME_DEVICE T masked_score(const attention_place<Kind>& p, T score, i64 mask_start, int row, int key,
                             int position) {
   const T hidden = hidden_score<T>();
-  if (row >= p.a.queries || key >= p.a.keys || (p.a.causal && position < key)) return hidden;
+  if (row >= p.a.queries || key >= p.a.keys || (p.causal && position < key)) return hidden;
   score *= static_cast<T>(p.a.scale);
-  if constexpr (!Masked) return score;
+  if constexpr (!p.masked) return score;
   const i64 at = mask_start + p.query(attention_mask, row) + p.key(attention_mask, key);
   if (p.a.mask == 1) return static_cast<const u8*>(p.memory.at[attention_mask])[at] ? score : hidden;
   using numbers = number<Element>;
@@ -140,7 +148,7 @@ FLAME_DEVICE double logarithm(double x) { return log(x); }
 
 // Tiles of Rows queries and Rows keys, sixteen by sixteen threads, each with Each rows and columns of the
 // scores; dims are walked through in pieces of `piece`.
-template <int Element, int Dims, int Rows> struct attention_tiles {
+template <int Element, int Dims, int Rows, int Kind> struct attention_tiles {
   using numbers = number<Element>;
   using stored = typename numbers::stored;
   using T = typename numbers::sum;
@@ -148,13 +156,13 @@ template <int Element, int Dims, int Rows> struct attention_tiles {
   static constexpr int threads = 256;
   static constexpr int side = piece * pitch, square = Rows * pitch;
 
-  const attention_place& p;
+  const attention_place<Kind>& p;
   T* first;  // [piece][pitch]: rows turned, or [Rows][piece + 2] as they lie
   T* second;
   T* scores;  // [key][query]
   int x, y;   // columns x * each ..., rows y * each ...
 
-  FLAME_DEVICE attention_tiles(const attention_place& place, T* shared)
+  FLAME_DEVICE attention_tiles(const attention_place<Kind>& place, T* shared)
       : p(place),
         first(shared),
         second(shared + side),
@@ -263,27 +271,27 @@ template <class T, class Join> FLAME_DEVICE T over_row(T value, Join join) {
 }
 
 // Blocks: tiles of queries of each batch.
-template <int Element, int Dims, int Rows, bool Masked>
+template <int Element, int Dims, int Rows, int Kind>
 FLAME_KERNEL void __launch_bounds__(256, 2) attend(attention_arguments a, attention_addresses memory) {
-  using tiles = attention_tiles<Element, Dims, Rows>;
+  using tiles = attention_tiles<Element, Dims, Rows, Kind>;
   using T = typename tiles::T;
   constexpr int each = tiles::each;
   __shared__ alignas(16) T shared[2 * tiles::side + tiles::square];
   begin_kernel();
   const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place p(a, memory, batch);
+  const attention_place<Kind> p(a, memory, batch);
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p, shared);
   const int query = tile_number * Rows;
   const i64 q = p.start(attention_q), k = p.start(attention_k), v = p.start(attention_v),
-            mask = Masked ? p.start(attention_mask) : 0;
+            mask = p.masked ? p.start(attention_mask) : 0;
   const T hidden = hidden_score<T>();
   T top[each], total[each], sums[tiles::pieces][each][2] = {};
   int positions[each];
 #pragma unroll
   for (int i = 0; i < each; ++i) {
     top[i] = hidden, total[i] = 0;
-    positions[i] = a.causal ? p.position(query + t.y * each + i) : 0;
+    positions[i] = p.causal ? p.position(query + t.y * each + i) : 0;
   }
   const int past = p.seen(query, Rows);
   for (int key = 0; key < past; key += Rows) {
@@ -294,8 +302,8 @@ FLAME_KERNEL void __launch_bounds__(256, 2) attend(attention_arguments a, attent
       T largest = top[i];
 #pragma unroll
       for (int j = 0; j < each; ++j) {
-        scores[i][j] = masked_score<Element, Masked>(p, scores[i][j], mask, query + t.y * each + i,
-                                                     key + t.x * each + j, positions[i]);
+        scores[i][j] = masked_score<Element>(p, scores[i][j], mask, query + t.y * each + i,
+                                             key + t.x * each + j, positions[i]);
         largest = scores[i][j] > largest || scores[i][j] != scores[i][j] ? scores[i][j] : largest;
       }
       largest = over_row(largest, [](T m, T n) { return m > n || m != m ? m : n; });
@@ -330,12 +338,12 @@ FLAME_KERNEL void __launch_bounds__(256, 2) attend(attention_arguments a, attent
 }
 
 // P and dS of a tile of queries and one of keys.
-template <int Element, bool Masked, class Tiles, class T, int each>
+template <int Element, class Tiles, class T, int each>
 FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][each],
                          T (&slopes)[each][each]) {
-  const attention_place& p = t.p;
+  const auto& p = t.p;
   const T hidden = hidden_score<T>();
-  const i64 mask = Masked ? p.start(attention_mask) : 0;
+  const i64 mask = p.masked ? p.start(attention_mask) : 0;
   t.multiply(weights, attention_q, p.start(attention_q), query, attention_k, p.start(attention_k), key);
   t.multiply(slopes, attention_d, p.start(attention_d), query, attention_v, p.start(attention_v), key);
 #pragma unroll
@@ -348,11 +356,10 @@ FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][
       delta = static_cast<const T*>(
           p.memory.at[attention_delta])[p.start(attention_delta) + p.query(attention_delta, row)];
     }
-    const int position = p.a.causal ? p.position(row) : 0;
+    const int position = p.causal ? p.position(row) : 0;
 #pragma unroll
     for (int j = 0; j < each; ++j) {
-      const T score =
-          masked_score<Element, Masked>(p, weights[i][j], mask, row, key + t.x * each + j, position);
+      const T score = masked_score<Element>(p, weights[i][j], mask, row, key + t.x * each + j, position);
       weights[i][j] = sum == hidden || score == hidden ? T(0) : exponential(score - sum);
       slopes[i][j] = weights[i][j] * (slopes[i][j] - delta) * static_cast<T>(p.a.scale);
     }
@@ -361,26 +368,26 @@ FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][
 
 // Gradients, those whose bits stand in Made: 2 of keys, 4 of values; 1 of queries, where one tile has all
 // keys. Blocks: tiles of keys of each batch.
-template <int Element, int Dims, int Rows, bool Masked, int Made>
+template <int Element, int Dims, int Rows, int Kind, int Made>
 FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, attention_addresses memory) {
-  using tiles = attention_tiles<Element, Dims, Rows>;
+  using tiles = attention_tiles<Element, Dims, Rows, Kind>;
   using T = typename tiles::T;
   constexpr int each = tiles::each;
   __shared__ alignas(16) T shared[2 * tiles::side + tiles::square];
   begin_kernel();
   const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place p(a, memory, batch);
+  const attention_place<Kind> p(a, memory, batch);
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p, shared);
   const int key = tile_number * Rows;
   const int keys = a.keys - key < Rows ? a.keys - key : Rows;
   T dk[Made & 2 ? tiles::pieces : 1][each][2] = {}, dv[Made & 4 ? tiles::pieces : 1][each][2] = {};
   // Of causal ones with one axis of queries, those before the tile's first key see none of it.
-  const int first = a.causal && a.query_rank == 1 ? key / Rows * Rows : 0;
+  const int first = p.causal && !p.several ? key / Rows * Rows : 0;
   for (int query = first; query < a.queries; query += Rows) {
     const int rows = a.queries - query < Rows ? a.queries - query : Rows;
     T weights[each][each] = {}, slope[each][each] = {};
-    slopes<Element, Masked>(t, query, key, weights, slope);
+    slopes<Element>(t, query, key, weights, slope);
     if constexpr ((Made & 4) != 0) {
       __syncthreads();
       t.template put<false>(weights);
@@ -404,22 +411,22 @@ FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, atte
 }
 
 // The gradient of queries. Blocks: tiles of queries of each batch.
-template <int Element, int Dims, int Rows, bool Masked>
+template <int Element, int Dims, int Rows, int Kind>
 FLAME_KERNEL void __launch_bounds__(256) attend_queries(attention_arguments a, attention_addresses memory) {
-  using tiles = attention_tiles<Element, Dims, Rows>;
+  using tiles = attention_tiles<Element, Dims, Rows, Kind>;
   using T = typename tiles::T;
   constexpr int each = tiles::each;
   __shared__ alignas(16) T shared[2 * tiles::side + tiles::square];
   begin_kernel();
   const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place p(a, memory, batch);
+  const attention_place<Kind> p(a, memory, batch);
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p, shared);
   const int query = tile_number * Rows, past = p.seen(query, Rows);
   T dq[tiles::pieces][each][2] = {};
   for (int key = 0; key < past; key += Rows) {
     T weights[each][each] = {}, slope[each][each] = {};
-    slopes<Element, Masked>(t, query, key, weights, slope);
+    slopes<Element>(t, query, key, weights, slope);
     __syncthreads();
     t.template put<true>(slope);
     t.gather(dq, attention_k, p.start(attention_k), false, key, past - key < Rows ? past - key : Rows);

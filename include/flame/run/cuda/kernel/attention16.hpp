@@ -37,13 +37,13 @@ template <int Element> FLAME_DEVICE u32 packed(float low, float high) {
 }
 
 // Tiles of rows in shared memory, [row][Dims + 8], and the pieces of them that instructions multiply.
-template <int Element, int Dims, int Vector> struct attention16 {
+template <int Element, int Dims, int Vector, int Kind> struct attention16 {
   static constexpr int threads = 128, pitch = Dims + 8, steps = Dims / 16, columns = Dims / 8;
 
-  const attention_place& p;
+  const attention_place<Kind>& p;
   int lane, warp;
 
-  FLAME_DEVICE explicit attention16(const attention_place& place)
+  FLAME_DEVICE explicit attention16(const attention_place<Kind>& place)
       : p(place), lane(static_cast<int>(threadIdx.x) % 32), warp(static_cast<int>(threadIdx.x) / 32) {}
 
   FLAME_DEVICE i64 row_offset(int tensor, bool queries, int row) const {
@@ -138,19 +138,19 @@ template <int Element, int Dims, int Vector> struct attention16 {
 inline constexpr float log2_of_e = 1.4426950408889634f, ln_of_2 = 0.6931471805599453f;
 
 // Blocks: 64 queries of each batch. Keys: of a tile.
-template <int Element, int Dims, int Vector, int Keys, bool Masked>
+template <int Element, int Dims, int Vector, int Keys, int Kind>
 FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attention_addresses memory) {
-  using tiles = attention16<Element, Dims, Vector>;
+  using tiles = attention16<Element, Dims, Vector, Kind>;
   constexpr int tile = Keys * tiles::pitch,
                 room = 4 * tile > 64 * tiles::pitch ? 4 * tile : 64 * tiles::pitch;
   __shared__ alignas(16) u16 shared[room];  // of two stages, keys and values
   begin_kernel();
   const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place p(a, memory, batch);
+  const attention_place<Kind> p(a, memory, batch);
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p);
   const int query = tile_number * 64, past = p.seen(query, 64);
-  const i64 k = p.start(attention_k), v = p.start(attention_v), mask = Masked ? p.start(attention_mask) : 0;
+  const i64 k = p.start(attention_k), v = p.start(attention_v), mask = p.masked ? p.start(attention_mask) : 0;
   const float hidden = hidden_score<float>(), scale = static_cast<float>(a.scale) * log2_of_e;
 
   u32 held[tiles::steps][4];
@@ -163,7 +163,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
   __syncthreads();
 
   const int first = query + t.warp * 16 + t.lane / 4;  // this thread's rows: first, first + 8
-  const int position[2] = {a.causal ? p.position(first) : 0, a.causal ? p.position(first + 8) : 0};
+  const int position[2] = {p.causal ? p.position(first) : 0, p.causal ? p.position(first + 8) : 0};
   float sums[tiles::columns][4] = {}, top[2] = {hidden, hidden}, total[2] = {0, 0};
   auto fetch_tile = [&](int key, int stage) {
     t.template load<Keys>(shared + stage * 2 * tile, attention_k, k, false, key);
@@ -179,7 +179,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
     __syncthreads();
     float scores[Keys / 8][4] = {};
     t.template over_dims<Keys>(scores, held, shared + stage * 2 * tile);
-    const bool plain = !Masked && !a.causal && key + Keys <= a.keys;
+    const bool plain = !p.masked && !p.causal && key + Keys <= a.keys;
     float largest[2] = {top[0], top[1]};
 #pragma unroll
     for (int j = 0; j < Keys / 8; ++j)
@@ -189,8 +189,8 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
         if (plain)
           x *= scale;
         else
-          x = masked_score<Element, Masked>(p, x, mask, first + i / 2 * 8,
-                                            key + j * 8 + t.lane % 4 * 2 + i % 2, position[i / 2]) *
+          x = masked_score<Element>(p, x, mask, first + i / 2 * 8, key + j * 8 + t.lane % 4 * 2 + i % 2,
+                                    position[i / 2]) *
               log2_of_e;
         largest[i / 2] = x > largest[i / 2] || x != x ? x : largest[i / 2];
       }
@@ -232,16 +232,15 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
 }
 
 // Of one score: its weight P, and from it and dP the slope dS.
-template <int Element, bool Masked> struct attention16_slope {
-  const attention_place& p;
+template <int Element, int Kind> struct attention16_slope {
+  const attention_place<Kind>& p;
   i64 mask;
   bool plain;  // nothing is hidden
 
   FLAME_DEVICE void operator()(float& weight, float& slope, float sum, float delta, int row, int key,
                                int position) const {
     const float hidden = hidden_score<float>(), scale = static_cast<float>(p.a.scale);
-    const float score =
-        plain ? weight * scale : masked_score<Element, Masked>(p, weight, mask, row, key, position);
+    const float score = plain ? weight * scale : masked_score<Element>(p, weight, mask, row, key, position);
     weight = sum == hidden || score == hidden ? 0 : power_of_2((score - sum) * log2_of_e);
     slope = weight * (slope - delta) * scale;
   }
@@ -249,9 +248,9 @@ template <int Element, bool Masked> struct attention16_slope {
 
 // Gradients, those whose bits stand in Made: 2 of keys, 4 of values; 1 of queries, where one tile has all
 // keys. Blocks: 64 keys of each batch. Queries: of a tile.
-template <int Element, int Dims, int Vector, int Queries, bool Masked, int Made>
+template <int Element, int Dims, int Vector, int Queries, int Kind, int Made>
 FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, attention_addresses memory) {
-  using tiles = attention16<Element, Dims, Vector>;
+  using tiles = attention16<Element, Dims, Vector, Kind>;
   constexpr int side = 64 * tiles::pitch, tile = Queries * tiles::pitch, line = 64 + 8;
   __shared__ alignas(16) u16 shared[2 * side + 2 * tile + (Made & 1 ? Queries * line : 0)];
   __shared__ float row_sums[Queries], row_deltas[Queries];
@@ -259,7 +258,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
       *slopes = cotangents + tile;
   begin_kernel();
   const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place p(a, memory, batch);
+  const attention_place<Kind> p(a, memory, batch);
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p);
   const int key = tile_number * 64;
@@ -269,7 +268,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
   t.template load<64>(values, attention_v, p.start(attention_v), false, key);
   float dk[Made & 2 ? tiles::columns : 1][4] = {}, dv[Made & 4 ? tiles::columns : 1][4] = {};
   const int first_key = key + t.warp * 16 + t.lane / 4;  // this thread's keys: first_key, 8 more
-  const int first = a.causal && a.query_rank == 1 ? key / Queries * Queries : 0;
+  const int first = p.causal && !p.several ? key / Queries * Queries : 0;
   for (int query = first; query < a.queries; query += Queries) {
     t.template load<Queries>(queries, attention_q, q, true, query);
     t.template load<Queries>(cotangents, attention_d, d, true, query);
@@ -302,16 +301,16 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
         multiply_add<Element>(slope[j + 1], of_values, {b[2], b[3]});
       }
     }
-    const attention16_slope<Element, Masked> finish{
-        p, Masked ? p.start(attention_mask) : 0,
-        !Masked && !a.causal && key + 64 <= a.keys && query + Queries <= a.queries};
+    const attention16_slope<Element, Kind> finish{
+        p, p.masked ? p.start(attention_mask) : 0,
+        !p.masked && !p.causal && key + 64 <= a.keys && query + Queries <= a.queries};
 #pragma unroll
     for (int j = 0; j < Queries / 8; ++j)
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int row = j * 8 + t.lane % 4 * 2 + i % 2;
         finish(weights[j][i], slope[j][i], row_sums[row], row_deltas[row], query + row, first_key + i / 2 * 8,
-               a.causal ? p.position(query + row) : 0);
+               p.causal ? p.position(query + row) : 0);
       }
     if constexpr ((Made & 4) != 0) t.template over_rows<Queries>(dv, weights, cotangents);
     if constexpr ((Made & 2) != 0) t.template over_rows<Queries>(dk, slope, queries);
@@ -344,15 +343,15 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
 }
 
 // The gradient of queries. Blocks: 64 queries of each batch. Keys: of a tile.
-template <int Element, int Dims, int Vector, int Keys, bool Masked>
+template <int Element, int Dims, int Vector, int Keys, int Kind>
 FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a, attention_addresses memory) {
-  using tiles = attention16<Element, Dims, Vector>;
+  using tiles = attention16<Element, Dims, Vector, Kind>;
   constexpr int tile = Keys * tiles::pitch, side = 64 * tiles::pitch,
                 room = 4 * tile > side ? 4 * tile : side;
   __shared__ alignas(16) u16 shared[room];
   begin_kernel();
   const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place p(a, memory, batch);
+  const attention_place<Kind> p(a, memory, batch);
   const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
   const tiles t(p);
   const int query = tile_number * 64, past = p.seen(query, 64);
@@ -383,7 +382,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a,
                    ? static_cast<const float*>(
                          memory.at[attention_delta])[p.start(attention_delta) + p.query(attention_delta, row)]
                    : 0;
-    position[h] = a.causal ? p.position(row) : 0;
+    position[h] = p.causal ? p.position(row) : 0;
   }
   float dq[tiles::columns][4] = {};
   auto fetch_tile = [&](int key, int stage) {
@@ -401,9 +400,9 @@ FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a,
     float weights[Keys / 8][4] = {}, slope[Keys / 8][4] = {};
     t.template over_dims<Keys>(weights, queries, of_keys);
     t.template over_dims<Keys>(slope, cotangents, of_keys + tile);
-    const attention16_slope<Element, Masked> finish{
-        p, Masked ? p.start(attention_mask) : 0,
-        !Masked && !a.causal && key + Keys <= a.keys && query + 64 <= a.queries};
+    const attention16_slope<Element, Kind> finish{
+        p, p.masked ? p.start(attention_mask) : 0,
+        !p.masked && !p.causal && key + Keys <= a.keys && query + 64 <= a.queries};
 #pragma unroll
     for (int j = 0; j < Keys / 8; ++j)
 #pragma unroll
