@@ -24,6 +24,14 @@ enum attention_tensor : int {
   attention_tensors
 };
 
+// What a kernel is compiled for, so that it holds no code for what is not asked of it: fetching code takes as
+// long as small ones compute.
+enum attention_kind : int {
+  attention_masked = 1,
+  attention_causal = 2,
+  attention_several = 4
+};  // axes of queries
+
 // Strides count elements.
 struct attention_strides {
   i64 batch[attention_batch_axes] = {};
@@ -48,14 +56,6 @@ struct attention_addresses {
 };
 
 #if defined(__CUDACC__)
-
-// What a kernel is compiled for, so that it holds no code for what is not asked of it: fetching code takes as
-// long as small ones compute.
-enum attention_kind : int {
-  attention_masked = 1,
-  attention_causal = 2,
-  attention_several = 4
-};  // axes of queries
 
 // Where a block's batch begins in each tensor, and what its rows are.
 template <int Kind> struct attention_place {
