@@ -37,7 +37,7 @@ template <class Place> struct tied {
 static_assert(function_of<tied<root<symbols<>>>, shape<f32, struct row>>->leaf_count == 2);
 
 // A block called twice under one path has one set of parameters, also where it is called for two shapes.
-template <class Place> struct scaled {
+template <class Place> struct stretched {
   param<Place, "scale", ones_at_first, col> scale;
   constexpr auto operator()(auto x) const { return x * scale; }
 };
@@ -45,7 +45,7 @@ template <class Place> struct scaled_wide {
   param<Place, "scale", ones_at_first, wide> scale;
   constexpr auto operator()(auto x) const { return sum(x * scale, wide); }
 };
-using scaling = scaled<root<symbols<>>>;
+using scaling = stretched<root<symbols<>>>;
 struct twice {
   constexpr auto operator()(auto x, auto y) const {
 #if MUST_FAIL == 3
