@@ -17,13 +17,12 @@
 #include <string>
 #include <vector>
 
+#include "formulas.hpp"
+
 using namespace flame;
 using namespace flame::literals;
-
-inline constexpr struct row : dim<> {
-} row;
-inline constexpr struct col : dim<> {
-} col;
+using formula::col;
+using formula::row;
 
 template <class T> struct leaves {
   static constexpr struct a_ : input<T, row, col> {
@@ -154,80 +153,6 @@ template <class F, class... T> void measure(const std::string& name, F f, const 
 
 // ---- Maps ----
 
-// Of a, b, c, d: all contiguous, or with a row vector added to a, or with b permuted.
-namespace formula {
-struct relu_of_sum {
-  constexpr auto operator()(auto a, auto b, auto, auto) const { return relu(a + b); }
-};
-struct relu_alone {
-  constexpr auto operator()(auto a, auto, auto, auto) const { return relu(a); }
-};
-struct add {
-  constexpr auto operator()(auto a, auto b, auto, auto) const { return a + b; }
-};
-struct bias_gelu {
-  constexpr auto operator()(auto a, auto b, auto, auto) const { return gelu(a + b); }
-};
-// The gradients of a gelu(b) with respect to a and b, given that of the result.
-struct geglu_backward {
-  constexpr auto operator()(auto a, auto b, auto c, auto) const {
-    auto cdf = 0.5 * (1_c + erf(0.70710678118654752440 * b));
-    return outputs(c * b * cdf, c * a * (cdf + b * exp(-0.5 * b * b) * 0.39894228040143267794));
-  }
-};
-struct swiglu {
-  constexpr auto operator()(auto a, auto b, auto, auto) const { return a * sigmoid(a) * b; }
-};
-struct tanh_backward {
-  constexpr auto operator()(auto a, auto b, auto, auto) const { return b * (1_c - a * a); }
-};
-struct polynomial {
-  constexpr auto operator()(auto a, auto b, auto c, auto) const {
-    return ((((((((((0.1 * a - 0.2) * a + 0.3) * a - 0.4) * a + 0.5) * a - 0.6) * a + 0.7) * a - 0.8) * a +
-              0.9) *
-                 a -
-             1.0) *
-                a +
-            1.1) *
-               b +
-           c;
-  }
-};
-// Adam's step of a parameter, without its moments.
-struct adam {
-  constexpr auto operator()(auto a, auto b, auto c, auto d) const {
-    return a - 0.001 * (0.9 * b + 0.1 * d) / (sqrt(0.999 * (c * c) + 0.001 * (d * d)) + 1e-8);
-  }
-};
-// AdamW: parameter, gradient and both moments in, parameter and moments out. The second moment is c * c, so
-// that random numbers are none below 0.
-struct adamw {
-  constexpr auto operator()(auto p, auto g, auto m, auto c) const {
-    auto first = 0.9 * m + 0.1 * g, second = 0.999 * (c * c) + 0.001 * (g * g);
-    return outputs(p * 0.99999 - 0.001 * (first * 1.1) / (sqrt(second * 1.2) + 1e-8), first, second);
-  }
-};
-// 30 operations and more, among them eleven functions.
-struct chain {
-  constexpr auto operator()(auto p, auto q, auto r, auto) const {
-    auto first = exp(p * q) + sin(r) * cos(p) - tanh(q);
-    auto second = sigmoid(first) * r + sqrt(abs(first) + 1_c) / (q * q + 2_c);
-    auto third = where(first < second, log1p(exp(second)), maximum(first, r));
-    auto fourth = third * third + erf(third) - rsqrt(abs(p) + 1_c) * second;
-    return outputs(fourth + first * q, -third / (1_c + third * third));
-  }
-};
-template <class F> struct with_row {
-  constexpr auto operator()(auto a, auto v, auto b, auto c, auto d) const { return F{}(a + v, b, c, d); }
-};
-template <class F> struct permuted {
-  constexpr auto operator()(auto a, auto b, auto c, auto d) const {
-    return F{}(a, permute(b, row, col), c, d);
-  }
-};
-
-}  // namespace formula
-
 template <class F, class... Given> void map(const std::string& name, const Given&... given) {
   if (!asked.wants(name)) return;
   program_cache cache(*function_of<F, typename Given::held_shape...>);
@@ -244,16 +169,7 @@ void map_in_layouts(const std::string& name, const std::string& type, i64 n) {
   map<formula::permuted<F>>(name + "_permuted" + end, m, turned, m, m);
 }
 template <class T> void maps(const std::string& type, i64 n) {
-  map_in_layouts<T, formula::relu_of_sum, formula::relu_alone>("relu", type, n);
-  map_in_layouts<T, formula::add>("add", type, n);
-  map_in_layouts<T, formula::bias_gelu>("bias_gelu", type, n);
-  map_in_layouts<T, formula::swiglu>("swiglu", type, n);
-  map_in_layouts<T, formula::tanh_backward>("tanh_backward", type, n);
-  map_in_layouts<T, formula::geglu_backward>("geglu_backward", type, n);
-  map_in_layouts<T, formula::polynomial>("polynomial", type, n);
-  map_in_layouts<T, formula::adam>("adam", type, n);
-  map_in_layouts<T, formula::adamw>("adamw", type, n);
-  map_in_layouts<T, formula::chain>("chain", type, n);
+  formula::each([&]<class F, class Alone>(const char* name) { map_in_layouts<T, F, Alone>(name, type, n); });
 }
 
 // ---- Rows ----

@@ -8,6 +8,7 @@
 #include <flame/expr/gradient.hpp>
 #include <flame/expr/random.hpp>
 
+#include "../../bench/formulas.hpp"
 #include "../../bench/steps.hpp"
 #include "code/checks.hpp"
 
@@ -50,20 +51,14 @@ TEST_CASE("training steps of the examples") {
 
 // ---- Formulas ----
 
-inline constexpr struct row : dim<> {
-} row;
-inline constexpr struct col : dim<> {
-} col;
+using formula::col;
+using formula::row;
 
 template <class T> struct leaves {
   static constexpr struct a_ : input<T, row, col> {
   } a{};
   static constexpr struct b_ : input<T, row, col> {
   } b{};
-  static constexpr struct c_ : input<T, row, col> {
-  } c{};
-  static constexpr struct d_ : input<T, row, col> {
-  } d{};
   static constexpr struct v_ : input<T, col> {
   } v{};
   static constexpr struct w_ : input<T, col> {
@@ -97,27 +92,34 @@ template <class T> struct planner_of {
   }
 };
 
-// The functors of CUB's benchmarks, and the maps of bench/gpu_groups.
-template <class T> void maps(const planner_of<T>& plan) {
+// The functors of CUB's benchmarks.
+template <class T> void functors(const planner_of<T>& plan) {
   using l = leaves<T>;
   constexpr auto& a = l::a;
   constexpr auto& b = l::b;
-  constexpr auto& c = l::c;
-  constexpr auto& d = l::d;
-  constexpr auto& v = l::v;
   plan(relu(a), a), plan(sigmoid(a), a), plan(tanh(a), a), plan(gelu(a), a), plan(sin(a), a), plan(exp(a), a);
   plan(a + b, a, b), plan(a - b, a, b), plan(a * b, a, b), plan(a / b, a, b);
   plan(a <= b, a, b), plan(minimum(a, b), a, b), plan(maximum(a, b), a, b);
-  plan(gelu(a + v), a, v);
-  plan(vjp(a * gelu(b), c, a, b), a, b, c);
-  plan(((((((((((0.1 * a - 0.2) * a + 0.3) * a - 0.4) * a + 0.5) * a - 0.6) * a + 0.7) * a - 0.8) * a + 0.9) *
-             a -
-         1.0) *
-            a +
-        1.1) * b +
-           c,
-       a, b, c);
-  plan(a - 0.001 * (0.9 * b + 0.1 * d) / (sqrt(0.999 * (c * c) + 0.001 * (d * d)) + 1e-8), a, b, c, d);
+}
+
+// The maps of bench/gpu_groups.
+enum class layout { contiguous, with_row, permuted };
+template <class T> void maps(const planner_of<T>& plan, layout how) {
+  formula::each([&]<class F, class Alone>(const char*) {
+    const auto add = [&]<class G>(G, const auto&... given) {
+      using shapes = types<typename std::remove_cvref_t<decltype(given)>::held_shape...>;
+      [&]<class... S>(types<S...>) {
+        program_cache cache(*function_of<G, S...>);
+        plan.to.add(cache.plan({given.view()...}));
+      }(shapes{});
+    };
+    if (how == layout::contiguous)
+      add(Alone{}, plan.m, plan.m, plan.m, plan.m);
+    else if (how == layout::with_row)
+      add(formula::with_row<Alone>{}, plan.m, plan.n, plan.m, plan.m, plan.m);
+    else
+      add(formula::permuted<F>{}, plan.m, plan.turned, plan.m, plan.m);
+  });
 }
 
 template <class T> void rows_of(const planner_of<T>& plan) {
@@ -149,7 +151,8 @@ bool wide_accesses(const group_name& g) {
 template <class T> void check_maps(const char* type) {
   SUBCASE("contiguous") {
     collection all;
-    maps<T>({4096, 4096, all});  // fewer elements are spread over more threads
+    functors<T>({4096, 4096, all});  // fewer elements are spread over more threads
+    maps<T>({4096, 4096, all}, layout::contiguous);
     CHECK(all.doubled == 0);
     for (const std::string& name : all.kernels)
       if (group_name::is(name)) CHECK_MESSAGE(wide_accesses(group_name(name)), name);
@@ -157,15 +160,21 @@ template <class T> void check_maps(const char* type) {
   }
   SUBCASE("an odd number of columns") {
     collection all;
-    maps<T>({100, 999, all});
+    functors<T>({100, 999, all});
+    maps<T>({100, 999, all}, layout::contiguous);
+    all.check(type);
+  }
+  SUBCASE("a row added") {
+    collection all;
+    maps<T>({256, 4096, all}, layout::with_row);
     all.check(type);
   }
   SUBCASE("an operand turned") {
     collection all;
     const planner_of<T> plan{128, 256, all};
     using l = leaves<T>;
-    plan(l::a + permute(l::t, row, col), l::a, l::t);
     plan(gelu(permute(l::t, row, col)), l::t);
+    maps<T>(plan, layout::permuted);
     all.check(type);
   }
 }
