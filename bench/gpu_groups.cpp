@@ -1,9 +1,11 @@
 // Fused groups on a GPU, beside bench/peer/gpu_groups.py: ten maps in three layouts, rows and sums over rows,
 // each with the bytes that it must move. One line of JSON each.
-//   gpu_groups [--tune] [--prepare] [--names] [--part k/n] [text...]   of the cases whose names contain a
-//   text, every n-th
-// --tune tries other cuts than those that are chosen; --prepare compiles kernels for the cache and measures
-// nothing; --names prints the kernels' names, and needs no GPU.
+//   gpu_groups --lines file    several runs, each line the words of one
+//   gpu_groups [--tune] [--cut packs,threads,blocks,stages,cluster,vector]... [--prepare] [--names] [--part
+//   k/n] [text...]
+// of the cases whose names contain a text, every n-th. --tune tries other cuts than those that are chosen,
+// --cut this one, each beside the chosen one and its results; --prepare compiles kernels for the cache and
+// measures nothing; --names prints the kernels' names, and needs no GPU.
 #include <flame/flame.hpp>
 #include <flame/plan/kernels.hpp>
 #include <flame/run/cuda/execute.hpp>
@@ -11,9 +13,13 @@
 #include <flame/run/program_cache.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <fstream>
 #include <map>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -41,12 +47,15 @@ struct {
   bool tune = false, prepare = false, names = false;
   int part = 0, parts = 1, seen = 0;
   std::vector<std::string> texts;
+  std::vector<cuda_code::tuning> cuts;
+  std::string lines;
 
   bool wants(const std::string& name) {
     bool found = texts.empty();
     for (const std::string& t : texts) found = found || name.find(t) != std::string::npos;
-    return found && seen++ % parts == part;
+    return found;
   }
+  bool turn() { return seen++ % parts == part; }
 } asked;
 
 // ---- Measuring ----
@@ -72,6 +81,11 @@ class memories {
     i64 bytes = 0;
   };
   static void fill(std::byte* to, i64 bytes, bool labels) {
+    if (bytes <= 8) {                       // a formula's number: the same in all element types' halves
+      const u64 word = 0x3a803a803a803a80;  // about 0.001
+      cuda_code::copy_to_device(to, &word, bytes);
+      return cuda_code::synchronize();
+    }
     std::vector<u16> numbers(1 << 20);
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
@@ -88,6 +102,47 @@ class memories {
 };
 memories kept;
 
+// What a program has written, for looking at: one number in seven.
+std::vector<std::vector<float>> written(const program& p, const std::vector<void*>& externals) {
+  std::vector<std::vector<float>> all;
+  for (const program_step& s : p.steps)
+    for (int i = 0; i < s.tensors.size(); ++i) {
+      const located& t = s.tensors[i];
+      if (!s.writes[i] || t.buffer < 0 || p.buffers[t.buffer].kind != buffer_kind::external) continue;
+      if (t.element != dtype::f32 && t.element != dtype::bf16) continue;
+      const i64 bytes = p.buffers[t.buffer].bytes;
+      std::vector<std::byte> raw(static_cast<std::size_t>(bytes));
+      cuda_code::copy_to_host(raw.data(), externals[static_cast<std::size_t>(t.buffer)], bytes);
+      std::vector<float> numbers;
+      const std::size_t size = static_cast<std::size_t>(size_of(t.element));
+      for (std::size_t k = 0; k < raw.size(); k += 7 * size) {
+        float x;
+        bf16 short_one;
+        if (t.element == dtype::f32)
+          std::memcpy(&x, raw.data() + k, 4);
+        else
+          std::memcpy(&short_one.bits, raw.data() + k, 2), x = static_cast<float>(short_one);
+        numbers.push_back(x);
+      }
+      all.push_back(std::move(numbers));
+    }
+  return all;
+}
+// The largest difference, beside the root of the mean square.
+double difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  double most = 0;
+  for (std::size_t t = 0; t < a.size(); ++t) {
+    double apart = 0, squares = 0;
+    for (std::size_t k = 0; k < a[t].size(); ++k) {
+      const double d = std::abs(static_cast<double>(a[t][k]) - static_cast<double>(b[t][k]));
+      apart = std::max(apart, std::isnan(d) ? 1e30 : d);
+      squares += static_cast<double>(a[t][k]) * static_cast<double>(a[t][k]);
+    }
+    most = std::max(most, apart / std::sqrt(squares / static_cast<double>(a[t].size()) + 1e-30));
+  }
+  return most;
+}
+
 void measure(const std::string& name, const program& p) {
   if (asked.names) {
     for (const std::string& kernel : cuda_kernels::kernel_names(p))
@@ -95,6 +150,7 @@ void measure(const std::string& name, const program& p) {
     return;
   }
   std::vector<cuda_code::tuning> tunings{{}};
+  tunings.insert(tunings.end(), asked.cuts.begin(), asked.cuts.end());
   if (asked.tune) {
     const bool wide = name.find("x32") != name.npos, rows = p.steps[0].code && p.steps[0].code->reduces();
     const bool squares = name.find("_permuted") != name.npos;
@@ -109,6 +165,7 @@ void measure(const std::string& name, const program& p) {
                                   : std::vector<int>{0, 1, 2, 4, 8, 16, 64})
           tunings.push_back({packs, threads, blocks});
   }
+  const bool tries = tunings.size() > 1;
   std::vector<dtype> elements(static_cast<std::size_t>(p.buffers.size()), dtype::f32);
   std::vector<bool> used(elements.size(), false);
   for (const program_step& s : p.steps)
@@ -124,27 +181,43 @@ void measure(const std::string& name, const program& p) {
     externals.push_back(needed && !asked.prepare ? kept.get(b, at.bytes, elements[b]) : nullptr);
     if (needed && at.first >= 0) bytes += at.bytes;
   }
+  std::vector<std::vector<float>> results;
   for (const cuda_code::tuning& t : tunings) try {
+      if (!asked.turn()) continue;
       cuda_code::executable run(p, t);
       if (asked.prepare) continue;
       run.run(externals);
       cuda_code::synchronize();
+      double apart = 0;
+      if (tries) {
+        std::vector<std::vector<float>> now = written(p, externals);
+        if (results.empty())
+          results = std::move(now);
+        else
+          apart = difference(results, now);
+      }
       std::vector<double> totals;
-      for (int i = 0; i < (asked.tune ? 3 : 4); ++i) {
+      for (int i = 0; i < (tries ? 3 : 4); ++i) {
         double total = 0;
         for (double ms : run.time(externals, bytes > (i64{1} << 30) ? 10 : bytes > (i64{1} << 27) ? 20 : 100))
           total += ms;
         totals.push_back(total);
       }
       std::sort(totals.begin() + 1, totals.end());  // but for the first, which warms up
+      const double ms = totals[totals.size() / 2];
       std::printf(
           "{\"name\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"steps\": %d, \"gbs\": %.0f, \"tuning\": [%d, "
-          "%d, %d]}\n",
-          name.c_str(), totals[totals.size() / 2] * 1e3, bytes, p.steps.size(),
-          static_cast<double>(bytes) / totals[totals.size() / 2] / 1e6, t.packs, t.threads, t.blocks);
+          "%d, %d, %d, %d, %d]",
+          name.c_str(), ms * 1e3, bytes, p.steps.size(), static_cast<double>(bytes) / ms / 1e6, t.packs,
+          t.threads, t.blocks, t.stages, t.cluster, t.vector);
+      if (tries) std::printf(", \"apart\": %.1e", apart);
+      std::printf("}\n");
       std::fflush(stdout);
-    } catch (const error&) {
-      if (!asked.tune) throw;  // some cuts need more than a block has
+    } catch (const error& e) {
+      if (!tries) throw;  // some cuts need more than a block has
+      if (!asked.cuts.empty() && !asked.prepare)
+        std::printf("%s [%d, %d, %d, %d, %d]: %.200s\n", name.c_str(), t.packs, t.threads, t.blocks, t.stages,
+                    t.cluster, e.what());
     }
 }
 template <class F, class... T> void measure(const std::string& name, F f, const T&... shapes) {
@@ -190,6 +263,18 @@ template <class T> void rows_of(const std::string& type, i64 rows, i64 columns) 
   measure("layer_norm_backward" + end, compile<host>(vjp(norm, b, a, v, w), a, b, v, w), m, m, n, n);
   measure("column_sum" + end, compile<host>(sum(a, row), a), m);
 }
+inline constexpr struct image : dim<> {
+} image;
+template <class T> struct images {
+  static constexpr struct a_ : input<T, image, row, col> { } a{}; };
+// The sum of each image's rows.
+template <class T> void sums_of_images(const std::string& type, i64 count, i64 rows, i64 columns) {
+  constexpr auto& a = images<T>::a;
+  const tensor<T, image, row, col> m(std::vector<i64>{count, rows, columns});
+  measure("column_sum." + type + "." + std::to_string(count) + "x" + std::to_string(rows) + "x" +
+              std::to_string(columns),
+          compile<host>(sum(a, row), a), m);
+}
 template <class T> void losses(const std::string& type, i64 rows, i64 classes) {
   using l = leaves<T>;
   constexpr auto& a = l::a;
@@ -201,30 +286,69 @@ template <class T> void losses(const std::string& type, i64 rows, i64 classes) {
   measure("cross_entropy_backward" + end, compile<host>(grad(cross_entropy(a, label), a), a, label), m, n);
 }
 
-int main(int count, char** arguments) {
-  for (int i = 1; i < count; ++i) {
-    const std::string word = arguments[i];
-    if (word == "--tune")
-      asked.tune = true;
-    else if (word == "--prepare")
-      asked.prepare = true;
-    else if (word == "--names")
-      asked.names = true;
-    else if (word == "--part" && i + 1 < count)
-      std::sscanf(arguments[++i], "%d/%d", &asked.part, &asked.parts);
-    else
-      asked.texts.push_back(word);
-  }
+void read(const std::vector<std::string>& words);
+void run() {
   for (i64 n : {256, 1024, 4096, 16384}) {
     maps<bf16>("bf16", n);
     maps<f32>("f32", n);
   }
-  for (auto [rows, columns] : {std::pair<i64, i64>{65536, 640}, {16384, 1280}, {4096, 4096}, {1024, 32768}}) {
+  for (auto [rows, columns] : {std::pair<i64, i64>{65536, 640},
+                               {16384, 1280},
+                               {4096, 4096},
+                               {1024, 32768},
+                               {6272, 96},
+                               {25088, 49}}) {
     rows_of<bf16>("bf16", rows, columns);
     rows_of<f32>("f32", rows, columns);
   }
+  sums_of_images<bf16>("bf16", 128, 49, 96);
+  sums_of_images<f32>("f32", 128, 49, 96);
   for (auto [rows, classes] : {std::pair<i64, i64>{4096, 1000}, {8192, 32000}}) {
     losses<bf16>("bf16", rows, classes);
     losses<f32>("f32", rows, classes);
   }
+}
+// A line of a file is a run's texts and cuts.
+void run_lines(const std::string& file) {
+  std::ifstream from(file);
+  for (std::string line, word; std::getline(from, line);) {
+    asked.texts.clear(), asked.cuts.clear();
+    std::istringstream in(line);
+    std::vector<std::string> words;
+    while (in >> word) words.push_back(word);
+    read(words);
+    if (!asked.texts.empty()) run();
+  }
+}
+void read(const std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    const bool more = i + 1 < words.size();
+    if (word == "--tune") {
+      asked.tune = true;
+    } else if (word == "--prepare") {
+      asked.prepare = true;
+    } else if (word == "--names") {
+      asked.names = true;
+    } else if (word == "--part" && more) {
+      std::sscanf(words[++i].c_str(), "%d/%d", &asked.part, &asked.parts);
+    } else if (word == "--lines" && more) {
+      asked.lines = words[++i];
+    } else if (word == "--cut" && more) {
+      cuda_code::tuning t;
+      std::sscanf(words[++i].c_str(), "%d,%d,%d,%d,%d,%d", &t.packs, &t.threads, &t.blocks, &t.stages,
+                  &t.cluster, &t.vector);
+      asked.cuts.push_back(t);
+    } else {
+      asked.texts.push_back(word);
+    }
+  }
+}
+
+int main(int count, char** arguments) {
+  read({arguments + 1, arguments + count});
+  if (asked.lines.empty())
+    run();
+  else
+    run_lines(asked.lines);
 }

@@ -228,9 +228,12 @@ def main():
     for n in (256, 1024, 4096, 16384):
         for kind, dtype in kinds.items():
             maps(kind, dtype, n)
-    for rows, columns in ((65536, 640), (16384, 1280), (4096, 4096), (1024, 32768)):
+    for rows, columns in ((65536, 640), (16384, 1280), (4096, 4096), (1024, 32768), (6272, 96), (25088, 49)):
         for kind, dtype in kinds.items():
             rows_of(kind, dtype, rows, columns)
+    for kind, dtype in kinds.items():
+        report(f"column_sum.{kind}.128x49x96", lambda a: a.sum(1),
+               lambda dtype=dtype: [torch.randn(128, 49, 96, device="cuda", dtype=dtype)])
     for rows, classes in ((4096, 1000), (8192, 32000)):
         for kind, dtype in kinds.items():
             losses(kind, dtype, rows, classes)

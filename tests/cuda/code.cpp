@@ -184,10 +184,52 @@ TEST_CASE("maps in bf16") { check_maps<bf16>("bf16"); }
 template <class T> void check_rows(const char* type) {
   collection all;
   for (i64 columns : {32, 640, 1280, 4096, 32768}) rows_of<T>({64, columns, all});
+  // So many that rows come through shared memory, short ones of an odd length, and few columns.
+  for (auto [rows, columns] :
+       {std::pair<i64, i64>{9000, 640}, {9000, 1280}, {2048, 4096}, {20000, 49}, {6272, 96}})
+    rows_of<T>({rows, columns, all});
+  for (const char* family : {"group<", "staged<", "columns<"})
+    CHECK_MESSAGE(std::any_of(all.kernels.begin(), all.kernels.end(),
+                              [&](const std::string& name) { return name.find(family) != name.npos; }),
+                  family);
   all.check(type);
 }
 TEST_CASE("rows in f32") { check_rows<f32>("f32"); }
 TEST_CASE("rows in bf16") { check_rows<bf16>("bf16"); }
+
+// Rows of every length: a block has what its cut says, and the blocks of a cluster have the row.
+TEST_CASE("cuts of rows through shared memory") {
+  using namespace cuda_kernels::group_launch;
+  int cuts = 0;
+  auto check = [&](const row_facts& f, const row_cut& cut, i64 threads, i64 teams) {
+    ++cuts;
+    INFO(f.numbers << " numbers of " << f.bytes << " bytes, " << cut.packs << " packs, " << cut.threads
+                   << " threads");
+    CHECK(cut.packs * f.vector * threads * cut.cluster >= f.numbers);
+    CHECK(threads * teams <= 1024);
+    CHECK((cut.cluster == 1 || cut.cluster == 2 || cut.cluster == 4 || cut.cluster == 8));
+    CHECK(cut.stages >= 1);
+    CHECK(cut.stages * cut.packs * f.vector * threads * teams * f.bytes <= f.most_shared);
+  };
+  for (i64 numbers = 8; numbers < 200000; numbers += numbers / 16 / 8 * 8 + 8)
+    for (int inputs : {1, 2, 3})
+      for (int what = 0; what < 16; ++what) {
+        row_facts f;
+        f.numbers = numbers, f.rows = 4096, f.inputs = inputs, f.live = 2 * inputs;
+        f.halves = what & 1, f.columns = what & 2, f.stores = what & 4, f.repeats = what & 8;
+        f.vector = f.halves ? 8 : 4, f.bytes = inputs * (f.halves ? 2 : 4);
+        if (auto cut = cut_of_long_rows(f)) check(f, *cut, cut->threads, 1);
+        for (i64 packs : {1, 2, 4, 5}) {
+          const i64 lanes = (numbers + packs * f.vector - 1) / (packs * f.vector);
+          if (lanes > 512) continue;
+          const i64 whole = lanes <= 32 ? 32 : (lanes + 31) / 32 * 32;
+          if (auto cut = cut_of_held_rows(f, packs, whole);
+              cut && cut->stages * packs * f.vector * f.bytes <= 256)
+            check(f, *cut, whole, std::max<i64>(cut->threads / whole, 1));
+        }
+      }
+  CHECK(cuts > 1000);
+}
 
 // ---- Code that must be refused ----
 

@@ -118,9 +118,10 @@ FLAME_STAND_IN(cudaDriverGetVersion, (int* version), { *version = cuda.driver; }
 FLAME_STAND_IN(cudaGetDevice, (int* device), { *device = cuda.device; })
 FLAME_STAND_IN(cudaSetDevice, (int device), { cuda.device = device; })
 FLAME_STAND_IN(cudaDeviceGetAttribute, (int* value, cudaDeviceAttr what, int device), {
-  *value = what == cudaDevAttrComputeCapabilityMajor ? (device == 2 ? 1 : 9)
-           : what == cudaDevAttrMultiProcessorCount  ? 132
-                                                     : 0;
+  *value = what == cudaDevAttrComputeCapabilityMajor         ? (device == 2 ? 1 : 9)
+           : what == cudaDevAttrMultiProcessorCount          ? 132
+           : what == cudaDevAttrMaxSharedMemoryPerBlockOptin ? 227 * 1024
+                                                             : 0;
 })
 FLAME_STAND_IN(cudaGetLastError, (), {})
 
@@ -204,6 +205,7 @@ FLAME_STAND_IN(cudaLaunchKernel,
                    cuda.run(static_cast<const std::string*>(function)->c_str(), arguments);
                  }
                })
+FLAME_STAND_IN(cudaFuncSetAttribute, (const void*, cudaFuncAttribute, int), {})
 FLAME_STAND_IN(cudaLaunchKernelExC, (const cudaLaunchConfig_t* how, const void* function, void** arguments), {
   return cudaLaunchKernel(function, how->gridDim, how->blockDim, arguments, how->dynamicSmemBytes,
                           how->stream);

@@ -11,11 +11,13 @@
 
 namespace flame::code_tests {
 
-// The template arguments of flame::kernel::group<...>, or of flame::kernel::map<...>.
+// The template arguments of flame::kernel::group<...>, staged<...>, columns<...> or map<...>.
 struct group_name {
   int vector = 1, packs = 1, lanes = 1, teams = 1, axes = 1;
   bool map = false, square = false, wide = false, tail = false, simple = false;
   bool holds_loads = false;  // but for what all rows have in common
+  int stages = 0;            // of rows in shared memory
+  bool finishes = false;     // its sums over rows
   std::vector<u64> words;
 
   enum access : u8 { none, side_by_side, one, strided, general, pack, repeated, turned };
@@ -34,8 +36,11 @@ struct group_name {
   [[nodiscard]] static bool is_map(const std::string& name) {
     return name.rfind("flame::kernel::map<", 0) == 0;
   }
+  [[nodiscard]] static bool is_of(const std::string& name, const char* family) {
+    return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
+  }
   [[nodiscard]] static bool is(const std::string& name) {
-    return is_map(name) || name.rfind("flame::kernel::group<", 0) == 0;
+    return is_map(name) || is_of(name, "group") || is_of(name, "staged") || is_of(name, "columns");
   }
 
   explicit group_name(const std::string& name) {
@@ -51,8 +56,13 @@ struct group_name {
     if (map)
       in >> vector >> packs >> lanes >> across >> axes >> cut >> ends >> few >> index, square = cut == 3,
                                                                                        tail = ends == 2;
+    else if (is_of(name, "staged"))
+      in >> vector >> packs >> lanes >> teams >> held >> stages >> word >> simple >> index;
+    else if (is_of(name, "columns"))
+      in >> vector >> packs >> lanes >> teams >> word >> stages >> tail >> simple >> index;
     else
       in >> vector >> packs >> lanes >> teams >> held >> tail >> simple >> index;
+    finishes = is_of(name, "columns");
     wide = held == 2, holds_loads = held == 1;
     if (square) packs = vector;
     while (in >> word) words.push_back(std::stoull(word));
@@ -105,6 +115,11 @@ struct group_name {
       return !is_floating(i.element) &&
              (static_cast<op>(i.code) == op::div || static_cast<op>(i.code) == op::reciprocal);
     });
+  }
+  // It comes through shared memory.
+  [[nodiscard]] bool is_staged(const slot& s) const {
+    return stages > 0 && s.kind == slot_kind::input && s.reached == side_by_side && !s.repeats &&
+           vector * size_of(s.element) % 4 == 0;
   }
   // No slot is reached by a stride.
   [[nodiscard]] bool contiguous() const {
@@ -198,6 +213,9 @@ struct expected_code {
     if (s.kind == slot_kind::index || s.reached == group_name::none) continue;
     if (x.at == level::uniform || (x.at == level::row && !g.map)) {
       e.loads.add(x.at == level::row ? e.loads.row : e.loads.block, size_of(s.element), 1, 1);
+    } else if (g.is_staged(s)) {
+      // Of the first rows before the loop, of one later row in it.
+      for (int r = 0; r <= g.stages; ++r) full(e.loads, s);
     } else if (!g.wide && !(g.holds_loads && s.repeats)) {
       full(e.loads, s);
     } else {
@@ -211,7 +229,14 @@ struct expected_code {
     }
   }
   for (const instruction& x : g.body) {
-    if (g.wide && group_name::accumulates(x) && x.reduce == reduce_mode::column) {
+    const bool ends = g.finishes && group_name::stores(x) && g.slot_of(x).reached != group_name::none &&
+                      group_name::accumulates(g.body[static_cast<std::size_t>(x.b)]);
+    if (ends) {
+      // A loop over the columns that a block or a cluster finishes.
+      e.stores.add(e.stores.block, size_of(g.slot_of(x).element), 1, 8);
+    } else if (g.finishes && group_name::accumulates(x)) {
+      continue;
+    } else if (g.wide && group_name::accumulates(x) && x.reduce == reduce_mode::column) {
       const group_name::slot sum{slot_kind::output, x.element, group_name::side_by_side};
       full(e.loads, sum), full(e.stores, sum);
       // The first row's may have a store of their own.

@@ -45,6 +45,8 @@ inline void read_instruction(std::string_view line, std::string_view after, code
   if (has(mnemonic, ".local") || has(rest, "__local_depot")) ++facts.local;
   if (is("call") && !has(after.substr(0, after.find(';')), "__internal_accurate_pow")) ++facts.calls;
   if ((is("div.") || is("rem.")) && (has(mnemonic, ".s") || has(mnemonic, ".u"))) ++facts.divisions;
+  if (is("cp.async.c") && has(mnemonic, ".global"))
+    ++facts.loads[std::stoi(std::string(rest.substr(rest.rfind("], ") + 3)))];
   if (!is("ld.") && !is("st.")) return;
   if (has(mnemonic, ".global"))
     ++(is("ld.") ? facts.loads : facts.stores)[bytes_of(mnemonic)];

@@ -126,7 +126,8 @@ struct compiler_report {
     return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
   };
   const bool attends = name.rfind("flame::kernel::attend", 0) == 0;
-  const char* source = is("group")                        ? "#include <flame/run/cuda/kernel/group.hpp>\n"
+  const char* source = is("group") || is("staged") || is("columns")
+                           ? "#include <flame/run/cuda/kernel/group.hpp>\n"
                        : is("map")                        ? "#include <flame/run/cuda/kernel/map.hpp>\n"
                        : is("finish")                     ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
                        : is("product") || is("product16") ? "#include <flame/run/cuda/kernel/product16.hpp>\n"

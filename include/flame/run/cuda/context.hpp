@@ -37,6 +37,8 @@ class context {
           "cudaStreamCreateWithFlags");
     check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device), "flame::cuda",
           "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&shared_bytes_, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+          "flame::cuda", "cudaDeviceGetAttribute");
     // Kernels write what they find wrong where the host can read it without asking the device.
     check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(kernel::fault), cudaHostAllocMapped),
           "flame::cuda", "cudaHostAlloc");
@@ -86,6 +88,8 @@ class context {
 
   [[nodiscard]] int device() const { return device_; }
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
+  // Of memory that a block may share.
+  [[nodiscard]] i64 shared_bytes() const { return shared_bytes_; }
   [[nodiscard]] cudaStream_t stream() const { return stream_; }
   [[nodiscard]] void* zeros() const { return zeros_; }
   [[nodiscard]] staging& stage() { return staging_; }
@@ -192,7 +196,7 @@ class context {
     if (use_.used > use_.most) use_.most = use_.used;
   }
 
-  int device_, multiprocessors_ = 0;
+  int device_, multiprocessors_ = 0, shared_bytes_ = 0;
   cudaStream_t stream_ = nullptr;
   kernel::fault* fault_ = nullptr;
   void* zeros_ = nullptr;

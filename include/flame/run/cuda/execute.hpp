@@ -16,7 +16,7 @@ namespace flame::cuda_code {
 
 // How fused groups are cut into blocks, where not by rule: see cuda_kernels::gpu_shape.
 struct tuning {
-  int packs = 0, threads = 0, blocks = 0;
+  int packs = 0, threads = 0, blocks = 0, stages = 0, cluster = 0, vector = 0;
 };
 
 // A program on the device that is current when it is made. For one thread at a time.

@@ -13,7 +13,7 @@ namespace flame::cuda_kernels {
   using namespace group_launch;
   const group& code = *s.code;
   if (std::optional<prepared_kernel> map = prepare_map(s, alignment, gpu)) return {{std::move(*map)}, 0};
-  chooser c{s, code, s.bound, alignment, gpu};
+  chooser c{{s, code, s.bound, alignment, gpu}};
   c.read_space();
   c.choose_vectors();
   c.choose_block();
@@ -32,7 +32,7 @@ namespace flame::cuda_kernels {
   if (c.has_rows && c.lanes > 32) {
     i64 reductions = 0;
     for (const instruction& i : code.body) reductions += i.code != code_store && i.reduce == reduce_mode::row;
-    shared = 2 * reductions * 16 * (c.lanes / 32) * c.teams;
+    shared = 2 * reductions * 16 * (c.lanes / 32) * c.teams * c.cluster;
   }
   struct sum {
     i64 at, chunks, columns;
@@ -49,6 +49,13 @@ namespace flame::cuda_kernels {
     const bool total = r.reduce == reduce_mode::total;
     const i64 bytes = state_bytes(r), columns = total ? 1 : c.over.inner;
     const i64 chunks = total ? c.row_blocks * c.tiles : c.row_blocks;
+    if (c.together > 0) {
+      shared = std::max(shared,
+                        bytes * (total          ? c.lanes * c.teams / 32
+                                 : c.lanes < 32 ? c.lanes * c.teams / 32 * c.lanes * c.vector_size * c.packs
+                                                : c.lanes * c.teams * c.vector_size * c.packs));
+      continue;
+    }
     sums[static_cast<std::size_t>(i)] = {result.workspace_bytes, chunk_count ? chunks : 0, columns};
     k.places.push_back(
         {-1, result.workspace_bytes, partials + static_cast<std::size_t>(count) * sizeof(void*)});
@@ -58,6 +65,7 @@ namespace flame::cuda_kernels {
                                             : 0);
     ++count;
   }
+  shared += c.stages * c.stage_bytes() + (c.cluster > 1 ? 16 : 0);
   append(k.arguments, head);
   append_slots(k, s, s.bound, kernel::most_axes, [](int i) { return i; });
   k.arguments.resize(partials + kernel::most_sums * sizeof(void*));
@@ -66,11 +74,13 @@ namespace flame::cuda_kernels {
   k.blocks = static_cast<u32>(c.tiles * c.row_blocks * std::max<i64>(batches, 1));
   k.threads = static_cast<u32>(c.lanes * c.teams);
   k.shared_bytes = static_cast<u32>(shared);
-  if (shared > 48 * 1024) throw error("flame::cuda: a fused kernel needs more than 48 KiB of shared memory");
+  k.cluster = static_cast<u32>(std::max(c.cluster, c.together));
+  if (shared > (c.stages > 0 ? gpu.shared_bytes : 48 * 1024))
+    throw error("flame::cuda: a fused kernel needs more shared memory than a block has");
   result.kernels.push_back(std::move(k));
 
   for (const instruction& i : code.body) {
-    if (i.code != code_store || s.tensors[i.a].buffer < 0) continue;
+    if (c.together > 0 || i.code != code_store || s.tensors[i.a].buffer < 0) continue;
     const instruction& r = code.body[i.b];
     if (r.reduce != reduce_mode::column && r.reduce != reduce_mode::total) continue;
     const sum& from = sums[static_cast<std::size_t>(i.b)];

@@ -22,7 +22,7 @@ namespace flame::cuda_kernels {
 // A kernel ready to launch but for the addresses of tensors.
 struct prepared_kernel {
   std::string name;  // as a C++ expression
-  u32 blocks = 1, jobs = 1, threads = 1, shared_bytes = 0;
+  u32 blocks = 1, jobs = 1, threads = 1, shared_bytes = 0, cluster = 1;
   std::vector<std::byte> arguments;
 
   // Where in the arguments the address of tensor `tensor` stands; offset in bytes is added to it. -1: the
@@ -52,13 +52,17 @@ struct prepared_group {
 
 // What the choice depends on beside the group.
 struct gpu_shape {
-  int multiprocessors = 132;
+  int multiprocessors = 132, architecture = 90;
+  i64 shared_bytes = 227 * 1024;  // that a block may have
   // Where they are not 0: packs of a thread (of maps with a permuted operand, the side of a square; of rows,
   // a hundred more where loads are held, two where nothing is), threads of a block, blocks of a
   // multiprocessor, an eighth of them where rows are not summed over (of maps: the most elements of a pack,
   // or a block's threads along the last axis of squares). For whoever looks for better numbers than those
   // that are chosen.
   int packs = 0, threads = 0, blocks = 0;
+  // Of rows: how many of them are in shared memory or on their way there (-1: none), and how many blocks
+  // share a row.
+  int stages = 0, cluster = 0, vector = 0;
 };
 
 namespace group_launch {

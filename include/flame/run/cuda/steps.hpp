@@ -89,10 +89,22 @@ template <class Run> double time_step(trial& on, const program_step& s, i64 work
   return -1;  // a way that the library offers and then refuses
 }
 
+// What cudaLaunchKernel takes; allowed the shared memory that it needs.
+inline const void* function_of(context& c, const cuda_kernels::prepared_kernel& k) {
+  const void* function = c.kernels().get(k.name);
+  if (k.shared_bytes > 48 * 1024)
+    check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(k.shared_bytes)),
+          k.name.c_str(), "cudaFuncSetAttribute");
+  return function;
+}
+
 inline lowered_step lower_group(const program_step& s, const std::vector<int>& alignments, context& c,
                                 tuning t) {
   auto group = std::make_shared<cuda_kernels::prepared_group>(
-      cuda_kernels::prepare(s, alignments, {c.multiprocessors(), t.packs, t.threads, t.blocks}));
+      cuda_kernels::prepare(s, alignments,
+                            {c.multiprocessors(), c.kernels().architecture(), c.shared_bytes(), t.packs,
+                             t.threads, t.blocks, t.stages, t.cluster, t.vector}));
   lowered_step r;
   r.workspace = group->workspace_bytes, r.own = true;
   for (const cuda_kernels::prepared_kernel& k : group->kernels) r.names.push_back(k.name);
@@ -100,15 +112,15 @@ inline lowered_step lower_group(const program_step& s, const std::vector<int>& a
   r.run = [group, functions, &c](const std::vector<void*>& tensors, std::byte* workspace,
                                  cudaStream_t stream) {
     if (functions->empty())
-      for (const cuda_kernels::prepared_kernel& k : group->kernels)
-        functions->push_back(c.kernels().get(k.name));
+      for (const cuda_kernels::prepared_kernel& k : group->kernels) functions->push_back(function_of(c, k));
     for (std::size_t i = 0; i < group->kernels.size(); ++i) {
       cuda_kernels::prepared_kernel& k = group->kernels[i];
       k.set(tensors, workspace);
       void* arguments[] = {k.arguments.data()};
-      check(cuda_kernels::start_kernel((*functions)[i], dim3(k.blocks, k.jobs), dim3(k.threads),
-                                       k.shared_bytes, arguments, stream, 1, i > 0 && c.starts_early()),
-            k.name.c_str(), "cudaLaunchKernel");
+      check(
+          cuda_kernels::start_kernel((*functions)[i], dim3(k.blocks, k.jobs), dim3(k.threads), k.shared_bytes,
+                                     arguments, stream, k.cluster, i > 0 && c.starts_early()),
+          k.name.c_str(), "cudaLaunchKernel");
     }
   };
   return r;

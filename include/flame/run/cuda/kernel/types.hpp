@@ -70,6 +70,13 @@ template <> struct element<key_> {
   static __device__ u64 write(u64 x) { return x; }
 };
 
+consteval int size_of_element(int d) {
+  return d == f64_ || d == i64_ || d == key_ ? 8
+         : d == f32_ || d == i32_            ? 4
+         : d == bf16_ || d == f16_           ? 2
+                                             : 1;
+}
+
 template <int D> using stored = typename element<D>::stored;
 template <int D> using computed = typename element<D>::computed;
 

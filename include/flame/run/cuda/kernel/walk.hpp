@@ -44,37 +44,41 @@ struct walker {
 
   // ---- Where ----
 
-  template <int S> __device__ __forceinline__ void origin() {
-    offset[S] = Code::kind(S) == slot::index ? static_cast<Index>(args.word[S]) : Index{0};
+  using offsets = Index[Code::slots > 0 ? Code::slots : 1];
+  template <int S> __device__ __forceinline__ void origin(offsets& to) const {
+    to[S] = Code::kind(S) == slot::index ? static_cast<Index>(args.word[S]) : Index{0};
   }
-  template <int S> __device__ __forceinline__ void move(u32 steps, int axis) {
+  template <int S> __device__ __forceinline__ void move(offsets& to, u32 steps, int axis) const {
     if constexpr (Code::kind(S) != slot::uniform && Code::reached(S) != access::none)
-      offset[S] += static_cast<Index>(steps) * static_cast<Index>(args.strides[axis][S]);
+      to[S] += static_cast<Index>(steps) * static_cast<Index>(args.strides[axis][S]);
   }
-  template <int... S> __device__ __forceinline__ void locate(indices<S...>) {
-    (origin<S>(), ...);
+  template <int... S> __device__ __forceinline__ void locate(offsets& to, u32 at_row, indices<S...>) const {
+    (origin<S>(to), ...);
     if constexpr (Simple) {
-      (move<S>(row, 0), ...);
+      (move<S>(to, at_row, 0), ...);
       return;
     }
-    u32 rest = row;
+    u32 rest = at_row;
     int axis = args.over.batch_rank + args.over.outer_rank - 1;
     for (; axis > args.over.batch_rank; --axis) {
       const u32 q = quotient(rest, args.over.axes[axis]), steps = rest - q * args.over.axes[axis].number;
-      (move<S>(steps, axis), ...);
+      (move<S>(to, steps, axis), ...);
       rest = q;
     }
-    if (axis == args.over.batch_rank) (move<S>(rest, axis), ...);
+    if (axis == args.over.batch_rank) (move<S>(to, rest, axis), ...);
     if (args.over.batch_rank == 0) return;
     rest = batch;
     for (axis = args.over.batch_rank - 1; axis > 0; --axis) {
       const u32 q = quotient(rest, args.over.axes[axis]), steps = rest - q * args.over.axes[axis].number;
-      (move<S>(steps, axis), ...);
+      (move<S>(to, steps, axis), ...);
       rest = q;
     }
-    (move<S>(rest, 0), ...);
+    (move<S>(to, rest, 0), ...);
   }
-  __device__ __forceinline__ void locate() { locate(typename make_indices<Code::slots>::type{}); }
+  __device__ __forceinline__ void locate(offsets& to, u32 at_row) const {
+    locate(to, at_row, typename make_indices<Code::slots>::type{});
+  }
+  __device__ __forceinline__ void locate() { locate(offset, row); }
 
   // Of a column, relative to the row.
   template <int S> __device__ __forceinline__ Index along(Index at) const {
@@ -159,6 +163,15 @@ struct walker {
   }
 
   // ---- Stores ----
+
+  // Of what K has summed over rows.
+  template <int I, int K, class X> __device__ __forceinline__ void store_sum(Index at, X x) {
+    if constexpr (Code::stores(I)) {
+      constexpr int S = Code::a(I), D = Code::slot_element(S);
+      if constexpr (Code::b(I) == K && Code::reached(S) != access::none)
+        memory_of<S>()[offset[S] + along<S>(at)] = element<D>::write(static_cast<computed<D>>(x));
+    }
+  }
 
   template <int I> __device__ __forceinline__ void store() {
     constexpr int S = Code::a(I), K = Code::b(I), D = Code::slot_element(S);
