@@ -133,7 +133,7 @@ FLAME_DEVICE T masked_score(const attention_place<Kind>& p, T score, i64 mask_st
   const T hidden = hidden_score<T>();
   if (row >= p.a.queries || key >= p.a.keys || (p.causal && position < key)) return hidden;
   score *= static_cast<T>(p.a.scale);
-  if constexpr (!p.masked) return score;
+  if constexpr ((Kind & attention_masked) == 0) return score;
   const i64 at = mask_start + p.query(attention_mask, row) + p.key(attention_mask, key);
   if (p.a.mask == 1) return static_cast<const u8*>(p.memory.at[attention_mask])[at] ? score : hidden;
   using numbers = number<Element>;
