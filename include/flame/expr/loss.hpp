@@ -172,7 +172,9 @@ template <class Element, operand_type Like> constexpr auto number_beside(double 
 template <reduction R, operand_type K, operand_type A, operand_type W>
 constexpr auto reduced_classes(const K& kept, const A& terms, const W& weights) {
   auto counted = where(kept, terms, zero_of<A>{});
-  if constexpr (R == reduction::mean)
+  if constexpr (R == reduction::mean && std::is_same_v<W, one_of<A>>)
+    return sum(counted) / sum(cast<element_of<shape_of<A>>>(kept));
+  else if constexpr (R == reduction::mean)
     return sum(counted) / sum(where(kept, weights, zero_of<A>{}));
   else
     return reduced_loss<R>(counted);
@@ -196,8 +198,7 @@ constexpr auto nll(const A& log_p, const L& label, class_options o = {}) {
   if constexpr (detail::classes_fit<A, L>) {
     using classes = typename detail::class_axis<shape_of<A>, shape_of<L>>::type;
     auto kept = detail::labels_kept(label, o.ignore_index);
-    auto ones = cast<element_of<shape_of<A>>>(kept);
-    return detail::reduced_classes<R>(kept, -detail::at_label<classes>(log_p, label), ones);
+    return detail::reduced_classes<R>(kept, -detail::at_label<classes>(log_p, label), detail::one_of<A>{});
   }
 }
 
@@ -228,8 +229,7 @@ template <reduction R = reduction::mean, operand_type A, operand_type L>
 constexpr auto cross_entropy(const A& logits, const L& label, class_options o) {
   FLAME_CLASS_REFUSALS("flame::cross_entropy(logits, label, options)", A, L);
   if constexpr (detail::classes_fit<A, L>)
-    return detail::weighed_entropy<R>(logits, label, o, detail::one_of<A>{},
-                                      cast<element_of<shape_of<A>>>(label == label));
+    return detail::weighed_entropy<R>(logits, label, o, detail::one_of<A>{}, detail::one_of<A>{});
 }
 // The same with a weight for each class: terms count as their labels' weights do, the smoothed ones as each
 // class's.

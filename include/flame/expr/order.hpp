@@ -46,6 +46,7 @@ namespace detail {
 template <class Shape> struct scatter_axes;
 template <class E, class... X> struct scatter_axes<shape<E, X...>> {
   template <class Axis> using of = on_axes<Axis, X...>;
+  using all = on_axes<X...>;
 };
 template <class A, class I, class V, class Axis> constexpr bool scatters() {
   const tensor_type x = shape_of<A>::value(), index = shape_of<I>::value(), values = shape_of<V>::value();
@@ -91,8 +92,9 @@ constexpr auto scatter(const A& x, const I& index, const V& values, const Axis&)
   if constexpr (detail::scatters<A, I, V, to>()) {
     using axes = typename detail::scatter_axes<shape_of<A>>::template of<to>;
     using zero = structural_of<element_of<shape_of<A>>, 0>;
-    auto one = cast<element_of<shape_of<V>>>(values == values || isnan(values));
-    auto hits = emit<op::scatter_add, axes>(index, one);
+    using one = structural_of<element_of<shape_of<V>>, bits_of(1.0)>;
+    auto hits = emit<op::scatter_add, axes>(
+        index, emit<op::broadcast, typename detail::scatter_axes<shape_of<V>>::all>(one{}));
     return where(hits > zero{}, emit<op::scatter_add, axes>(index, values), x);
   }
 }
