@@ -251,9 +251,9 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     case op::attend_query:
     case op::attend_key:
     case op::attend_value: {
-      std::vector<i64> alignments;
-      for (int i = 0; i < s.tensors.size(); ++i) alignments.push_back(alignment(i));
-      auto x = std::make_shared<cuda_kernels::prepared_attention>(library::attention_of(s), alignments,
+      std::vector<i64> aligned_to;
+      for (std::size_t i = 0; i < alignments.size(); ++i) aligned_to.push_back(alignment(i));
+      auto x = std::make_shared<cuda_kernels::prepared_attention>(library::attention_of(s), aligned_to,
                                                                   c.kernels().architecture());
       r.names = x->names(), r.own = true;
       r.run = [x, &libs](const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
