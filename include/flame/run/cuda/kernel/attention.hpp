@@ -179,13 +179,22 @@ template <int Element, int Dims, int Rows, int Kind> struct attention_tiles {
     const int rows = queries ? p.a.queries : p.a.keys;
     const stored* memory = static_cast<const stored*>(p.memory.at[tensor]) + start;
     const i32 step = p.a.strides[tensor].dim;
-    for (int i = static_cast<int>(threadIdx.x); i < Rows * piece; i += threads) {
-      const int row = i / piece, d = i % piece;
-      T value = 0;
+    constexpr int count = Rows * piece / threads;  // all on their way before the first is waited for
+    T values[count];
+#pragma unroll
+    for (int i = 0; i < count; ++i) {
+      const int row = (static_cast<int>(threadIdx.x) + i * threads) / piece,
+                d = static_cast<int>(threadIdx.x) % piece;
+      values[i] = 0;
       if (from + row < rows && dim + d < p.a.dims)
-        value = numbers::widen(
+        values[i] = numbers::widen(
             memory[row_offset(tensor, queries, from + row) + static_cast<i64>(dim + d) * step]);
-      to[Turned ? d * pitch + row : row * (piece + 2) + d] = value;
+    }
+#pragma unroll
+    for (int i = 0; i < count; ++i) {
+      const int row = (static_cast<int>(threadIdx.x) + i * threads) / piece,
+                d = static_cast<int>(threadIdx.x) % piece;
+      to[Turned ? d * pitch + row : row * (piece + 2) + d] = values[i];
     }
   }
   // sums[i][j] += sum over dims of rows i of `a` (queries) and rows j of `b` (keys).
@@ -369,7 +378,7 @@ FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][
 // Gradients, those whose bits stand in Made: 2 of keys, 4 of values; 1 of queries, where one tile has all
 // keys. Blocks: tiles of keys of each batch.
 template <int Element, int Dims, int Rows, int Kind, int Made>
-FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, attention_addresses memory) {
+FLAME_KERNEL void __launch_bounds__(256, 2) attend_keys(attention_arguments a, attention_addresses memory) {
   using tiles = attention_tiles<Element, Dims, Rows, Kind>;
   using T = typename tiles::T;
   constexpr int each = tiles::each;
@@ -412,7 +421,7 @@ FLAME_KERNEL void __launch_bounds__(256) attend_keys(attention_arguments a, atte
 
 // The gradient of queries. Blocks: tiles of queries of each batch.
 template <int Element, int Dims, int Rows, int Kind>
-FLAME_KERNEL void __launch_bounds__(256) attend_queries(attention_arguments a, attention_addresses memory) {
+FLAME_KERNEL void __launch_bounds__(256, 2) attend_queries(attention_arguments a, attention_addresses memory) {
   using tiles = attention_tiles<Element, Dims, Rows, Kind>;
   using T = typename tiles::T;
   constexpr int each = tiles::each;
