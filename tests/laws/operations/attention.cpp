@@ -46,7 +46,8 @@ LAW(attention_heads_inside, attention(nested, nested, nested, token, feature), .
 LAW(attention_scaled, attention(qc, kc, vc, context, feature, scaled(0.7_c)), .padded = true)
 LAW(attention_grouped, attention(shared, permute(kc, batch, context, head, feature), vc, context, feature),
     .padded = true)
-LAW(attention_without_batch, attention(qc, memory, memory * 0.5, context, feature), .padded = true)
+LAW(attention_without_batch, attention(qc, memory, memory * 0.5, context, feature), .padded = true,
+    .f32 = 3e-5)  // repeated rows cancel to 0
 LAW(attention_padding, attention(q, k, k, token, feature, masked(padding < 1.1)), .padded = true)
 LAW(attention_boolean, attention(qc, kc, vc, context, feature, masked(unlike < 0.4), causal(query)),
     .padded = true)
