@@ -79,22 +79,23 @@ FLAME_FUNCTION void require_reachable(const void* memory) {
 }
 
 // The device that CUDA calls current is the caller's business, and may be another than this thread's here:
-// what makes events or starts kernels needs it to be the stream's.
+// what makes events, starts kernels or copies to or from the stream-ordered pool needs it to be the stream's
+// (on two H200 such a copy is an invalid argument else).
 FLAME_FUNCTION void copy_to_device(void* to, const void* from, i64 bytes) {
-  if (bytes > staging::least) {
-    context& c = context::current();
-    const context::guard use(c.device());
-    return c.stage().send(to, from, bytes, stream_now());
-  }
+  context& c = context::current();
+  const context::guard use(c.device());
+  if (bytes > staging::least) return c.stage().send(to, from, bytes, stream_now());
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_now()),
         "flame::tensor", "cudaMemcpyAsync");
 }
 FLAME_FUNCTION void copy_to_host(void* to, const void* from, i64 bytes) {
+  const context::guard use(context::current().device());
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_now()),
         "flame::tensor", "cudaMemcpyAsync");
   synchronize();
 }
 FLAME_FUNCTION void copy_on_device(void* to, const void* from, i64 bytes) {
+  const context::guard use(context::current().device());
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_now()),
         "flame::tensor", "cudaMemcpyAsync");
 }
