@@ -1,4 +1,4 @@
-// A transformer block with its gradient, traced as one function: 102 operations, 191 with the gradient.
+// A transformer block with its gradient, traced as one function: 92 operations, 173 with the gradient.
 #include "blocks.hpp"
 
 using namespace cost;

@@ -6,6 +6,7 @@
 #include <flame/nn/forward.hpp>
 #include <flame/nn/layers.hpp>
 #include <flame/nn/sequential.hpp>
+#include <flame/plan/explain.hpp>
 #include <flame/run/create.hpp>
 #include <flame/train/step.hpp>
 
@@ -295,9 +296,13 @@ TEST_CASE("attention over itself, over what came before, over a context") {
   auto m = make();
   states x = draw();
   context c = normal<f64>(key(3), batch == 2, other == 3, foreign == 4);
-  auto [self, before, cross] = forward(m, [](auto n, auto a, auto b) {
+  auto f = forward(m, [](auto n, auto a, auto b) {
     return outputs(n.self(a, token), n.self(a, token, causal(token)), n.cross(a, b, other));
-  })(x, c);
+  });
+  auto [self, before, cross] = f(x, c);
+  const program_report r = report(f.plan(x, c));  // each is the one operation: its scores are never in memory
+  CHECK(std::count_if(r.steps.begin(), r.steps.end(), [](auto& step) { return step.kind == "attend"; }) ==
+        3);
   CHECK_FALSE(m.has("cross.q.bias"));
   CHECK(m.find("cross.k.weight").extents == std::vector<i64>{10, 4});
   for (i64 b = 0; b < 2; ++b)

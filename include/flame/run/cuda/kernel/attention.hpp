@@ -141,10 +141,10 @@ FLAME_DEVICE T masked_score(const attention_place<Kind>& p, T score, i64 mask_st
          numbers::widen(static_cast<const typename numbers::stored*>(p.memory.at[attention_mask])[at]);
 }
 
-FLAME_DEVICE float exponential(float x) { return expf(x); }
-FLAME_DEVICE double exponential(double x) { return exp(x); }
-FLAME_DEVICE float logarithm(float x) { return logf(x); }
-FLAME_DEVICE double logarithm(double x) { return log(x); }
+FLAME_DEVICE float exponential(float x) { return ::expf(x); }
+FLAME_DEVICE double exponential(double x) { return ::exp(x); }
+FLAME_DEVICE float logarithm(float x) { return ::logf(x); }
+FLAME_DEVICE double logarithm(double x) { return ::log(x); }
 
 // Tiles of Rows queries and Rows keys, sixteen by sixteen threads, each with Each rows and columns of the
 // scores; dims are walked through in pieces of `piece`.

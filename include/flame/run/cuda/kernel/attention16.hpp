@@ -139,7 +139,7 @@ inline constexpr float log2_of_e = 1.4426950408889634f, ln_of_2 = 0.693147180559
 
 // Blocks: 64 queries of each batch. Keys: of a tile.
 template <int Element, int Dims, int Vector, int Keys, int Kind>
-FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attention_addresses memory) {
+FLAME_KERNEL void __launch_bounds__(128, Dims == 16 ? 4 : 0) attend16(attention_arguments a, attention_addresses memory) {
   using tiles = attention16<Element, Dims, Vector, Kind>;
   constexpr int tile = Keys * tiles::pitch,
                 room = 4 * tile > 64 * tiles::pitch ? 4 * tile : 64 * tiles::pitch;
@@ -225,7 +225,7 @@ FLAME_KERNEL void __launch_bounds__(128) attend16(attention_arguments a, attenti
     if (p.has(attention_out_sums) && t.lane % 4 == 0 && row < a.queries)
       static_cast<float*>(
           memory.at[attention_out_sums])[p.start(attention_out_sums) + p.query(attention_out_sums, row)] =
-          total[h] == 0 ? hidden : top[h] * ln_of_2 + logf(total[h]);
+          total[h] == 0 ? hidden : top[h] * ln_of_2 + ::logf(total[h]);
   }
   if (p.has(attention_out))
     t.store(sums, attention_out, p.start(attention_out), true, query + t.warp * 16, share[0], share[1]);
