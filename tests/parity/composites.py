@@ -90,7 +90,8 @@ def norms(c):
             name = f"batch_norm.{'train' if training else 'eval'}_{i}"
             m, v = mean.double().clone(), var.double().clone()
             c.add(name,
-                  lambda x, weight, bias, m=m, v=v, t=training: nhwc(F.batch_norm(nchw(x), m, v, weight, bias, t, 0.1, 1e-5)),
+                  lambda x, weight, bias, m=m, v=v, t=training: nhwc(
+                      F.batch_norm(nchw(x), c.state(m, x), c.state(v, x), weight, bias, t, 0.1, 1e-5)),
                   {"x": x, "weight": c.normal(shape[-1]), "bias": c.normal(shape[-1])}, eps=1e-5, momentum=0.1)
             c.tensors[f"{name}.running_mean"], c.tensors[f"{name}.running_var"] = mean, var
 
@@ -235,12 +236,12 @@ def positions(c):
             c.add(f"rotary_{pairs}.{i}", turned, {"x": c.normal(2, tokens, heads, 2 * half),
                                                   "cos": c.normal(tokens, half), "sin": c.normal(tokens, half)})
         c.add(f"rotary_angles.{i}",
-              lambda position, weight, n=half: position[:, None] * 10000 ** (-torch.arange(n).double() / n) * weight,
+              lambda position, weight, n=half: position[:, None] * 10000 ** (-torch.arange(n).to(position.dtype) / n) * weight,
               {"position": c.positive(tokens) * 40, "weight": c.normal(half)})
 
     def embedding(t, features, flip, shift, scale, period):  # diffusers' get_timestep_embedding
         half = features // 2
-        exponent = -math.log(period) * torch.arange(half).double() / (half - shift)
+        exponent = -math.log(period) * torch.arange(half).to(t.dtype) / (half - shift)
         e = scale * t[:, None] * torch.exp(exponent)
         e = torch.cat((torch.cos(e), torch.sin(e)) if flip else (torch.sin(e), torch.cos(e)), -1)
         return F.pad(e, (0, features % 2))
@@ -287,10 +288,13 @@ def order(c):
     # stable, which torch.topk does not promise
     c.record("top_indices.ties", {"x": ties, "weight": torch.ones(6)},
              {"output": ties.sort(dim=1, descending=True, stable=True).indices.int()})
+    for i, (rows, columns, k) in enumerate([(1, 1, 1), (3, 5, 2), (4, 37, 9), (2, 8, 8)]):
+        x = c.normal(rows, columns)
+        c.record(f"top_indices.{i}", {"x": x, "weight": torch.ones(k)}, {"output": x.topk(k, 1).indices.int()})
 
 
-def all_cases(seed=30):
-    c = Cases(seed)
+def all_cases(seed=30, kind=Cases):
+    c = kind(seed)
     for group in (activations, norms, losses, pictures, positions, arrangement, order, transposed):
         group(c)
     return c.tensors, c.attributes

@@ -48,6 +48,10 @@ class Cases:
             leaves = []
         self.attributes[name] = {"arguments": list(arguments), "differentiable": leaves, **attributes}
 
+    def state(self, tensor, x):
+        """A tensor that a function reads and writes besides its arguments, for arguments like x."""
+        return tensor
+
     def record(self, name, arguments, tensors, **attributes):
         """A case whose results were made elsewhere."""
         for k, v in {**arguments, **tensors}.items():
@@ -162,7 +166,8 @@ def reductions(c):
         x, mean, var = c.normal(3, 4, 5, 6) * 2 + 1, c.normal(6), c.positive(6)
         name = f"batch_norm.{'train' if training else 'eval'}"
         m, v = mean.double().clone(), var.double().clone()
-        c.add(name, lambda x, weight, bias: nhwc(F.batch_norm(nchw(x), m, v, weight, bias, training, 0.1, 1e-5)),
+        c.add(name, lambda x, weight, bias: nhwc(F.batch_norm(nchw(x), c.state(m, x), c.state(v, x), weight, bias,
+                                                              training, 0.1, 1e-5)),
               {"x": x, "weight": c.normal(6), "bias": c.normal(6)}, eps=1e-5, momentum=0.1)
         c.tensors[f"{name}.running_mean"], c.tensors[f"{name}.running_var"] = mean, var
         c.tensors[f"{name}.output_mean"], c.tensors[f"{name}.output_var"] = m, v
@@ -373,9 +378,104 @@ def conventions(c):
           kernel=[2, 2], stride=[2, 2], padding=[0, 0])
 
 
-def all_cases(seed=20):
-    c = Cases(seed)
-    for group in (elementwise, reductions, movement, products, convolutions, losses, conventions):
+def more_shapes(c):
+    """So that every operation has five shapes and more: one element, a prime, several axes, a long one."""
+    shapes = [(1,), (37,), (2, 3, 4), (1, 5, 1, 3)]
+    unary = {name: getattr(torch, name) for name in "neg abs sign floor exp expm1 sin cos tanh sigmoid erf relu".split()}
+    unary |= {"gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu,
+              "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x))}
+    positive = {name: getattr(torch, name) for name in "log sqrt rsqrt reciprocal log1p".split()}
+    binary = {name: getattr(torch, name) for name in "add sub mul div maximum minimum".split()}
+    compared = {"less": torch.lt, "less_equal": torch.le, "greater": torch.gt, "greater_equal": torch.ge,
+                "equal": torch.eq, "not_equal": torch.ne}
+    for i, shape in enumerate(shapes):
+        for name, f in unary.items():
+            c.add(f"{name}.shape_{i}", f, {"x": c.normal(*shape) * 2})
+        for name, f in positive.items():
+            c.add(f"{name}.shape_{i}", f, {"x": c.positive(*shape)})
+        for name, f in binary.items():
+            c.add(f"{name}.shape_{i}", f, {"a": c.normal(*shape), "b": c.normal(*shape)})
+        for name, f in compared.items():
+            c.add(f"{name}.shape_{i}", f, {"a": c.index(3, *shape).float(), "b": c.index(3, *shape).float()})
+        for name, f in {"logical_and": torch.logical_and, "logical_or": torch.logical_or}.items():
+            c.add(f"{name}.shape_{i}", f, {"a": c.index(2, *shape).bool(), "b": c.index(2, *shape).bool()})
+        c.add(f"logical_not.shape_{i}", torch.logical_not, {"x": c.index(2, *shape).bool()})
+        far = torch.where(c.index(2, *shape).bool(), c.normal(*shape), torch.tensor(INF))
+        c.add(f"isfinite.shape_{i}", torch.isfinite, {"x": far})
+        c.add(f"isnan.shape_{i}", torch.isnan, {"x": far - far})
+        c.add(f"where.shape_{i}", torch.where, {"condition": c.index(2, *shape).bool(), "a": c.normal(*shape),
+                                                "b": c.normal(*shape)})
+        c.add(f"clamp.shape_{i}", lambda x: torch.clamp(x, -0.5, 0.75), {"x": c.normal(*shape)}, low=-0.5, high=0.75)
+        for name, dtype in {"bf16": torch.bfloat16, "f16": torch.float16}.items():
+            x = c.normal(*shape).flatten()
+            c.record(f"cast.{name}_{i}", {"x": x}, {"output": x.to(dtype), "back": x.to(dtype).float()}, to=name)
+        c.add(f"mse.shape_{i}", F.mse_loss, {"a": c.normal(1, *shape).flatten(1), "b": c.normal(1, *shape).flatten(1)},
+              reduction="mean")
+
+    def product(x, axes):
+        for axis in sorted(axes, reverse=True):
+            x = x.prod(axis)
+        return x
+
+    reduced = {"sum": lambda x, a: x.sum(a), "mean": lambda x, a: x.mean(a), "prod": product, "max": torch.amax,
+               "min": torch.amin, "logsumexp": torch.logsumexp}
+    for i, (shape, axes) in enumerate([((1, 7), [1]), ((37, 4), [0]), ((3, 65), [1]), ((2, 3, 4, 5), [1, 3])]):
+        for name, f in reduced.items():
+            c.add(f"{name}.shape_{i}", lambda x, f=f, a=axes: f(x, a), {"x": c.normal(*shape)}, axes=axes)
+        c.add(f"var.shape_{i}", lambda x, a=axes: x.var(a, correction=0), {"x": c.normal(*shape)}, axes=axes,
+              correction=0)
+        axis = axes[-1]
+        flags = c.index(8, *shape)
+        c.add(f"any.shape_{i}", lambda x, a=axis: x.any(a), {"x": flags == 0}, axes=[axis])
+        c.add(f"all.shape_{i}", lambda x, a=axis: x.all(a), {"x": flags > 0}, axes=[axis])
+        c.add(f"argmax.shape_{i}", lambda x, a=axis: x.argmax(a).int(), {"x": c.normal(*shape)}, axis=axis)
+        c.add(f"softmax.shape_{i}", lambda x, a=axis: torch.softmax(x, a), {"x": c.normal(*shape) * 3}, axis=axis)
+        c.add(f"log_softmax.shape_{i}", lambda x, a=axis: torch.log_softmax(x, a), {"x": c.normal(*shape) * 3},
+              axis=axis)
+        c.add(f"layer_norm.shape_{i}", lambda x, weight, bias, s=shape[-1:]: F.layer_norm(x, s, weight, bias, 1e-5),
+              {"x": c.normal(*shape) * 2 + 1, "weight": c.normal(shape[-1]), "bias": c.normal(shape[-1])},
+              axes=[len(shape) - 1], eps=1e-5)
+    for i, (n, classes) in enumerate([(1, 2), (9, 3), (4, 17), (7, 1)]):
+        c.add(f"cross_entropy.shape_{i}", lambda x, label: F.cross_entropy(x, label.long()),
+              {"x": c.normal(n, classes) * 2, "label": c.index(classes, n)}, reduction="mean")
+
+    for i, (a, b, d) in enumerate([(1, 4, 1), (7, 5, 3), (2, 9, 17), (3, 4, 2)]):
+        c.add(f"permute.shape_{i}", lambda x: x.permute(2, 0, 1), {"x": c.normal(a, b, d)}, order=[2, 0, 1])
+        c.add(f"reshape.split_{i}", lambda x, s=(a, 3, b): x.reshape(s), {"x": c.normal(a, 3 * b)}, shape=[a, 3, b])
+        c.add(f"reshape.merge_{i}", lambda x, s=(a, 3 * d): x.reshape(s), {"x": c.normal(a, 3, d)}, shape=[a, 3 * d])
+        c.add(f"slice.shape_{i}", lambda x: x[:, 1:4], {"x": c.normal(d, b)}, axis=1, start=1, stop=4, step=1)
+        c.add(f"slice.step_{i}", lambda x: x[:, 1:6:2], {"x": c.normal(b + d, 6)}, axis=1, start=1, stop=6, step=2)
+        c.add(f"pad.shape_{i}", lambda x: F.pad(x, (2, 1), value=0.5), {"x": c.normal(a, d)}, axis=1, before=2, after=1,
+              value=0.5)
+        c.add(f"concatenate.shape_{i}", lambda a, b: torch.cat((a, b), 1), {"a": c.normal(a, b), "b": c.normal(a, d)},
+              axis=1)
+        c.add(f"broadcast.leading_{i}", lambda x, n=b: x.expand(2, n), {"x": c.normal(b)}, shape=[2, b], at=[1])
+        c.add(f"broadcast.trailing_{i}", lambda x, n=b: x[:, None].expand(n, 5), {"x": c.normal(b)}, shape=[b, 5],
+              at=[0])
+        c.add(f"embedding.shape_{i}", lambda table, index: F.embedding(index.long(), table),
+              {"table": c.normal(b, d), "index": c.index(b, a, d)})
+        c.add(f"gather.shape_{i}", lambda x, index: x.gather(1, index.long()),
+              {"x": c.normal(a, b), "index": c.index(b, a, d)}, axis=1)
+        c.add(f"index_select.shape_{i}", lambda x, index: x.index_select(1, index.long()),
+              {"x": c.normal(a, b), "index": c.index(b, d)}, axis=1)
+        c.add(f"one_hot.shape_{i}", lambda index: F.one_hot(index.long(), 6).int(), {"index": c.index(6, a + i * d)},
+              classes=6)
+        c.add(f"linear.shape_{i}", F.linear, {"x": c.normal(a, b, d), "weight": c.normal(a + b, d),
+                                              "bias": c.normal(a + b)})
+
+    def pool(name, x, kernel):
+        attributes = dict(kernel=[kernel, kernel], stride=[kernel, kernel], padding=[0, 0])
+        c.add(f"max_pool2d.{name}", lambda x: nhwc(F.max_pool2d(nchw(x), kernel)), {"x": c.normal(*x)}, **attributes)
+        c.add(f"avg_pool2d.{name}", lambda x: nhwc(F.avg_pool2d(nchw(x), kernel)), {"x": c.normal(*x)},
+              count_include_pad=True, **attributes)
+
+    pool("plain_many", (3, 2, 2, 17), 2)
+    pool("plain_one", (1, 3, 4, 1), 2)
+
+
+def all_cases(seed=20, kind=Cases):
+    c = kind(seed)
+    for group in (elementwise, reductions, movement, products, convolutions, losses, conventions, more_shapes):
         group(c)
     return c.tensors, c.attributes
 
