@@ -289,7 +289,7 @@ TEST_CASE("convolutions in groups: values, first weights, gradients") {
 
 TEST_CASE("groups that do not divide the channels are refused") {
   CHECK_THROWS_WITH_AS((init<grouped_net, host, f64>(key(0), channel == 7, inner == 12)),
-                       "flame::init: 3 groups do not divide the extent 7 of an axis", error);
+                       "flame::init: axis group_of is a part of an axis of extent 7, which it does not divide", error);
 }
 
 TEST_CASE("attention over itself, over what came before, over a context") {

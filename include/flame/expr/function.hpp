@@ -48,8 +48,8 @@ struct result_shapes<std::tuple<T...>> {
 };
 
 // Symbols for arguments, the call, and the graph with the function's results as outputs.
-template <class Fn, class... Shapes>
-struct trace {
+template <keep Kept, class Fn, class... Shapes>
+struct kept_trace {
   using result_type = decltype(Fn{}(std::declval<typename sym_for<Shapes>::type>()...));
   using results = typename result_shapes<result_type>::type;
   using ample = room<4096, 128, 1024, 64, 32, 64>;  // eight transformer blocks, or a network of 40 stacks
@@ -79,10 +79,13 @@ struct trace {
       if (!parameters.has(s)) parameters.push(s);
     sort(parameters, by_id{});
     d.operands.append(parameters);
+    d.kept = Kept;
     return d;
   }
   static constexpr draft make() { return build(std::make_integer_sequence<int, sizeof...(Shapes)>{}); }
 };
+template <class Fn, class... Shapes>
+using trace = kept_trace<keep::caller, Fn, Shapes...>;
 
 }  // namespace detail
 
@@ -125,9 +128,11 @@ constexpr const function_info* checked() {
 }  // namespace detail
 
 // A function of Fn on arguments of these shapes: its graph as data.
+template <keep Kept, class Fn, class... Shapes>
+inline constexpr const function_info* kept_function_of =
+    detail::checked<&frozen<detail::kept_trace<Kept, Fn, Shapes...>>::info, static_cast<int>(sizeof...(Shapes))>();
 template <class Fn, class... Shapes>
-inline constexpr const function_info* function_of =
-    detail::checked<&frozen<detail::trace<Fn, Shapes...>>::info, static_cast<int>(sizeof...(Shapes))>();
+inline constexpr const function_info* function_of = kept_function_of<keep::caller, Fn, Shapes...>;
 
 // The value that a state has after the program: assign(running_mean, ...) inside a traced function.
 template <leaf_type State, operand_type A>
@@ -164,9 +169,14 @@ constexpr auto joined_path() {
 template <class Path>
 struct instances : dim<> {
   static constexpr u64 id = hash_of(Path::name, 0x57AC4);
+  static constexpr bool own = true;
 };
 
 namespace detail {
+
+// An axis of the parameters of a function, one for each place that it is called from.
+template <class Path, const axis_info* Inner>
+inline constexpr axis_info own_axis{hash_of(Path::name, Inner->id), Inner->extent, Inner->name, -1, true};
 
 // The caller's leaves for the parameters of a function, which stand behind its arguments: each one's path behind the
 // caller's; stacked, one tensor for each instance.
@@ -200,6 +210,38 @@ struct outer_leaves {
   struct leaf_storage {
     leaf_info at[static_cast<unsigned>(count) + 1] = {};
   };
+
+  // The function's axes that every place has for its own, and which they are here.
+  static constexpr int most_own = 64;
+  struct own_axes {
+    const axis_info* at[most_own] = {};
+    int count = 0;
+  };
+  static constexpr own_axes find_own() {
+    own_axes found;
+    for (int i = 0; i < count; ++i)
+      for (int k = 0; k < inner(i).type.rank; ++k) {
+        const axis_info* a = inner(i).type.axes[k];
+        bool known = !a->own;
+        for (int j = 0; j < found.count; ++j) known = known || found.at[j] == a;
+        if (known) continue;
+        if (found.count == most_own) refuse_size("more than 64 ranks and stacks in a block");
+        found.at[found.count++] = a;
+      }
+    return found;
+  }
+  static constexpr own_axes own_inner = find_own();
+  template <int... I>
+  static constexpr own_axes name_own(std::integer_sequence<int, I...>) {
+    return {{&own_axis<Path, own_inner.at[I]>...}, sizeof...(I)};
+  }
+  static constexpr own_axes own_outer = name_own(std::make_integer_sequence<int, own_inner.count>{});
+  static constexpr const axis_info* outer_axis(const axis_info* a) {
+    for (int i = 0; i < own_inner.count && a->own; ++i)
+      if (own_inner.at[i] == a) return own_outer.at[i];
+    return a;
+  }
+
   static constexpr leaf_storage write_leaves() {
     leaf_storage s;
     const u64 prefix_hash = prefix ? hash_of(".", hash_of(Path::name)) : hash_of("");
@@ -210,12 +252,13 @@ struct outer_leaves {
       l.id = mix(hash_of(l.name, prefix_hash), static_cast<u64>(l.kind));
       l.name = {names.chars + n, prefix + l.name.size};
       n += l.name.size;
-      if (!Stacked) continue;
       const tensor_type one = l.type;
       l.type.rank = 0;
-      l.type.stack = static_cast<u8>(one.stack + 1);
-      l.type.push(axis_ptr<instances<Path>>);
-      for (int k = 0; k < one.rank; ++k) l.type.push(one.axes[k]);
+      if (Stacked) {
+        l.type.stack = static_cast<u8>(one.stack + 1);
+        l.type.push(axis_ptr<instances<Path>>);
+      }
+      for (int k = 0; k < one.rank; ++k) l.type.push(outer_axis(one.axes[k]));
     }
     return s;
   }
@@ -311,12 +354,13 @@ constexpr graph* graph_behind(const T& t) {
 }  // namespace detail
 
 // fn(args...) as a call: fn is compiled once for each list of argument shapes, however often it is called. Its
-// parameters stand in the caller under Path.
-template <class Path = path<"">, class Fn, class... A>
+// parameters stand in the caller under Path. Kept: what of it is kept for its backward; keep::inputs computes it
+// again there (Chen et al. 2016; torch.utils.checkpoint).
+template <class Path = path<"">, keep Kept = keep::caller, class Fn, class... A>
 constexpr auto call(const Fn&, const A&... a) {
   static_assert((is_sym<A> || ...), "flame::call(fn, args...): a call belongs inside a function that is traced");
-  using trace = detail::trace<Fn, shape_of<A>...>;
-  constexpr const function_info* f = function_of<Fn, shape_of<A>...>;
+  using trace = detail::kept_trace<Kept, Fn, shape_of<A>...>;
+  constexpr const function_info* f = kept_function_of<Kept, Fn, shape_of<A>...>;
   graph* g = nullptr;
   ((g = g ? g : detail::graph_in(a)), ...);
   list<int> in;
@@ -336,15 +380,16 @@ constexpr auto call(const Fn&, const A&... a) {
 }
 
 // fn once for each instance of the stack at Path: h = fn(h, ...). fn gives the carried values first, in the order of
-// the carried operands, then values of which each instance gives one. Its parameters are one of N.
-template <class Path, class Fn, class... A>
+// the carried operands, then values of which each instance gives one. Its parameters are one of N. Kept: see call.
+template <class Path, keep Kept = keep::caller, class Fn, class... A>
 constexpr auto repeat(const Fn&, const A&... a) {
   using count = instances<Path>;
   constexpr int given = sizeof...(A);
   constexpr int carries = (0 + ... + (detail::mode_of<A>::mode == operand_mode::carry ? 1 : 0));
   static_assert(carries > 0, "flame::repeat(stack, operands...): at least one operand must be carry(h)");
-  using trace = detail::trace<Fn, typename detail::inner_shape<detail::mode_of<A>::mode,
-                                                               shape_of<typename detail::mode_of<A>::value_type>>::type...>;
+  using trace =
+      detail::kept_trace<Kept, Fn, typename detail::inner_shape<detail::mode_of<A>::mode,
+                                                                shape_of<typename detail::mode_of<A>::value_type>>::type...>;
   static_assert(trace::results::size >= carries,
                 "flame::repeat(stack, operands...): the block must give each carried value, first and in order");
   static_assert(trace::results::size < carries ||

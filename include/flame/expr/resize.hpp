@@ -7,18 +7,10 @@
 #pragma once
 #include <flame/expr/arrange.hpp>
 #include <flame/expr/contract.hpp>
+#include <flame/expr/derived_axis.hpp>
 #include <flame/expr/image.hpp>
 
 namespace flame {
-
-// An axis N times as long, one of N parts of it.
-template <class Axis, int N> struct multiple_of : dim<Axis::extent == dynamic ? dynamic : Axis::extent * N> {
-  static constexpr u64 id = mix(mix(0x713E, axis_of<Axis>::id()), static_cast<u64>(N));
-};
-template <class Axis, int N>
-struct part_of : dim<Axis::extent == dynamic ? dynamic : Axis::extent / (N < 1 ? 1 : N)> {
-  static constexpr u64 id = mix(mix(0x9A47, axis_of<Axis>::id()), static_cast<u64>(N));
-};
 
 struct resize_options {
   bool align_corners = false;  // linear: the first and last positions of both axes meet, as in PyTorch

@@ -18,6 +18,11 @@ struct leaf_info {
   bool path = false;  // the name is a path in a model: wherever it is read, it is one leaf
 };
 
+// What of a function's forward is kept for its backward. all: every value that the backward reads. cut: the
+// minimum cut between what is costly and what the backward reads, weighed by bytes: what is cheap is computed
+// again. inputs: nothing but the operands; all of it is computed again. caller: as the function that calls it.
+enum class keep : u8 { caller, all, cut, inputs };
+
 // A function as data: its words (graph/words.hpp) and what they refer to. Its address names it in a template
 // argument; its id is the hash of its content.
 struct function_info {
@@ -42,6 +47,7 @@ struct function_info {
   int state_count = 0, first_state = 0;
   // Given by the user: (operands, cotangents of the outputs) -> cotangents of the floating operands, in order.
   const function_info* derivative = nullptr;
+  keep kept = keep::caller;
 };
 
 // How an operand reaches the instances of a repeat. plain: all share it. each: one of N. carry: the state handed from

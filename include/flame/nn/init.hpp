@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/base/error.hpp>
 #include <flame/expr/operand.hpp>
+#include <flame/graph/names.hpp>
 
 #include <string>
 
@@ -16,14 +17,24 @@ struct rule {
   double scale = 0;
 };
 
-// The extent of an axis, of which Extent knows those of whole axes: one that is a part of another has its share.
+template <class Axis>
+concept derived_axis = requires {
+  Axis::derived([](auto) { return i64(1); });
+};
+
+// The extent of an axis, of which Extent knows those that are not made of others (expr/derived_axis.hpp).
 template <class Axis, class Extent> i64 extent_along(const Extent& extent) {
-  if constexpr (requires { Axis::parts; }) {
-    const i64 whole = extent(axis_ptr<typename Axis::whole>);
-    if (whole % Axis::parts != 0)
-      throw error("flame::init: " + std::to_string(Axis::parts) + " groups do not divide the extent " +
-                  std::to_string(whole) + " of an axis");
-    return whole / Axis::parts;
+  if constexpr (derived_axis<Axis>) {
+    std::string made_of;
+    const i64 n = Axis::derived([&]<class A>(A) {
+      const i64 of = extent_along<A>(extent);
+      made_of += (made_of.empty() ? "" : " and ") + std::to_string(of);
+      return of;
+    });
+    if (n < 0)
+      throw error("flame::init: axis " + string_of(axis_ptr<Axis>) + " is a part of an axis of extent " + made_of +
+                  ", which it does not divide");
+    return n;
   } else {
     return extent(axis_ptr<Axis>);
   }

@@ -1,5 +1,6 @@
 // Layers with parameters: embedding, conv2d, layer norm, batch norm.
 #pragma once
+#include <flame/expr/derived_axis.hpp>
 #include <flame/expr/image.hpp>
 #include <flame/expr/random.hpp>
 #include <flame/nn/linear.hpp>
@@ -47,14 +48,15 @@ template <class Axis, int Parts>
 struct group_of : dim<Axis::extent == dynamic ? dynamic : Axis::extent / (Parts < 1 ? 1 : Parts)> {
   static_assert(Parts >= 1 && (Axis::extent == dynamic || Axis::extent % Parts == 0),
                 "flame::convolution_layer: groups must divide the channels");
-  using whole = Axis;
-  static constexpr int parts = Parts;
   static constexpr u64 id = mix(mix(0x7A92, axis_of<Axis>::id()), static_cast<u64>(Parts));
+  static constexpr i64 derived(const auto& of) { return part_of<Axis, Parts>::derived(of); }
 };
 
 // conv(x) = conv2d(x, weight) + bias on [..., height, width, in]; weight [out, row, column, in / groups]. A
 // checkpoint holds it as PyTorch does, [out, in / groups, row, column]: see io/checkpoint.hpp. With as many
-// groups as channels each channel has weights of its own. Groups must divide In and Out.
+// groups as channels each channel has weights of its own. Groups must divide In and Out. Where the model's
+// mode adapts this member, + scale conv2d(conv2d(x, A), B) with A [rank, row, column, in] and B [out, 1, 1,
+// rank] (LoRA of convolutions, as kohya's LoCon and peft have it); grouped ones cannot be adapted.
 template <class Place, const auto& In, const auto& Out, int Kernel, conv_options Options = conv_options{},
           bool Bias = true>
 struct convolution_layer {
@@ -65,25 +67,47 @@ struct convolution_layer {
   using rows = tap_row<Kernel>;
   using columns = tap_column<Kernel>;
   using fan = initial::fan_in<rows, columns, in_axis>;
+  using rank = lora_rank<typename Place::path_type>;
+  static constexpr bool adapted = detail::adapts<Place>;
   template <bool Present, fixed_string Name, class Init, const auto&... Axes>
   using optional = std::conditional_t<Present, param<Place, Name, Init, Axes...>, absent>;
   static_assert(tag_of<Out>::extent == dynamic || Options.groups < 1 ||
                     tag_of<Out>::extent % Options.groups == 0,
                 "flame::convolution_layer: groups must divide the channels");
+  static_assert(!adapted || !grouped,
+                "flame::convolution_layer: a grouped convolution cannot have a low-rank adapter; choose "
+                "adapters<...> that leave it out");
 
   BOOST_HANA_DEFINE_STRUCT(convolution_layer,
                            (param<Place, "weight", fan, Out, detail::axis_object<rows>,
                                   detail::axis_object<columns>, detail::axis_object<in_axis>>,
                             weight),
-                           (optional<Bias, "bias", fan, Out>, bias));
+                           (optional<Bias, "bias", fan, Out>, bias),
+                           (optional<adapted, "lora_A", fan, detail::axis_object<rank>, detail::axis_object<rows>,
+                                     detail::axis_object<columns>, detail::axis_object<in_axis>>,
+                            lora_A),
+                           (optional<adapted, "lora_B", initial::zeros, Out, detail::axis_object<tap_row<1>>,
+                                     detail::axis_object<tap_column<1>>, detail::axis_object<rank>>,
+                            lora_B),
+                           (std::conditional_t<adapted, state<Place, "lora_scale", initial::ones>, absent>,
+                            lora_scale));
 
   constexpr auto operator()(const auto& x) const {
-    auto y = [&] {
-      if constexpr (grouped || std::is_same_v<in_axis, tag_of<In>>)
-        return conv2d<Options>(x, weight);
-      else
-        return conv2d<Options>(rename(x, tag_of<In>{}, in_axis{}), weight);
-    }();
+    auto y = add_bias(conv2d<Options>(renamed(x), weight));
+    if constexpr (adapted)
+      return y + conv2d(conv2d<Options>(renamed(x), lora_A), lora_B) * lora_scale;
+    else
+      return y;
+  }
+
+ private:
+  static constexpr auto renamed(const auto& x) {
+    if constexpr (grouped || std::is_same_v<in_axis, tag_of<In>>)
+      return x;
+    else
+      return rename(x, tag_of<In>{}, in_axis{});
+  }
+  constexpr auto add_bias(const auto& y) const {
     if constexpr (Bias)
       return y + bias;
     else

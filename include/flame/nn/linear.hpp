@@ -11,10 +11,14 @@ namespace flame {
 // The input axis of a weight whose two axes would be one.
 template <class Axis> struct input_of : dim<Axis::extent> {
   static constexpr u64 id = mix(0x1F0F, axis_of<Axis>::id());
+  static constexpr i64 derived(const auto& of) { return of(Axis{}); }
 };
 
 // The rank of the low-rank adapter at Path: another one in every instance, 0 where nothing is adapted.
-template <class Path> struct lora_rank : dim<> { static constexpr u64 id = hash_of(Path::name, 0x104A); };
+template <class Path> struct lora_rank : dim<> {
+  static constexpr u64 id = hash_of(Path::name, 0x104A);
+  static constexpr bool own = true;
+};
 
 // No member: what stands where a member is left out.
 struct absent {};

@@ -3,6 +3,7 @@
 #pragma once
 #include <flame/graph/names.hpp>
 #include <flame/nn/linear.hpp>
+#include <flame/nn/stack.hpp>
 
 #include <boost/hana/accessors.hpp>
 #include <boost/hana/concept/struct.hpp>
@@ -16,23 +17,15 @@
 
 namespace flame {
 
-// N instances of one block, N known at run time. The block is traced as a function of its own.
-template <class Place, template <class> class Block> struct stack {
-  using path_type = typename Place::path_type;
-  using block = Block<root<typename Place::mode>>;
-  static constexpr bool is_stack = true;
-
-  // h = block(h, ...) for each instance: see expr/function.hpp, repeat.
-  template <class... A> constexpr auto operator()(const A&... operands) const {
-    return repeat<path_type>(block{}, operands...);
-  }
-};
-
 namespace detail {
 
 template <class T>
 concept stack_type = requires {
   T::is_stack;
+};
+template <class T>
+concept function_member = requires {
+  T::is_function;
 };
 
 inline std::string joined_text(const std::string& prefix, text name) {
@@ -78,6 +71,8 @@ template <class Model, class F> void visit(F& f, const std::string& block = "") 
         flame::visit<typename member::block>(f, path + "." + std::to_string(i));
         f.leave();
       }
+    } else if constexpr (detail::function_member<member>) {
+      flame::visit<typename member::block>(f, detail::joined_text(block, member::path_type::name));
     } else if constexpr (boost::hana::Struct<member>::value) {
       flame::visit<member>(f, block);  // not std::visit, which newer standard libraries bring along
     }

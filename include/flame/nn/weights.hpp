@@ -191,9 +191,6 @@ struct layout_visitor {
         return asked[i] = 1, extent;
       }
     if (a->extent != dynamic) return a->extent;
-    for (std::size_t i = 0; i < asked.size(); ++i)  // input_of<channel> is as long as channel
-      if (a->id == mix(0x1F0F, layout.given.axes[i].axis->id))
-        return asked[i] = 1, layout.given.axes[i].extent;
     if (w.rank >= 0 && a->name == text("lora_rank")) return w.rank;
     throw error("flame::init: the extent of axis " + text_of(a->name) + " of " + w.path +
                 " is known only at run time; give it, as in init<net>(key, " + text_of(a->name) + " == 256)");

@@ -4,23 +4,31 @@
 
 namespace flame {
 
-// A set of up to 256 operands; scalars only, so that it can be a template argument in every compiler.
+// A set of up to 1,024 operands: all the parameters of SDXL's UNet are 600, one of a stack's counted once. It
+// is a template argument.
 struct mask {
-  u64 w0 = 0, w1 = 0, w2 = 0, w3 = 0;
+  static constexpr int words = 16;
+  u64 word[words] = {};
 
-  [[nodiscard]] constexpr bool has(int i) const {
-    return ((i < 64 ? w0 : i < 128 ? w1 : i < 192 ? w2 : i < 256 ? w3 : 0) >> (i % 64)) & 1;
-  }
+  [[nodiscard]] constexpr bool has(int i) const { return i < 64 * words && (word[i / 64] >> (i % 64)) & 1; }
   constexpr void add(int i) {
-    if (i >= 256) detail::refuse_size("more than 256 operands of which some need gradients");
-    (i < 64 ? w0 : i < 128 ? w1 : i < 192 ? w2 : w3) |= 1ull << (i % 64);
+    if (i >= 64 * words) detail::refuse_size("more than 1,024 operands of which some need gradients");
+    word[i / 64] |= 1ull << (i % 64);
   }
-  [[nodiscard]] constexpr bool any() const { return w0 | w1 | w2 | w3; }
+  [[nodiscard]] constexpr bool any() const { return count() > 0; }
   [[nodiscard]] constexpr int count() const {
-    return __builtin_popcountll(w0) + __builtin_popcountll(w1) + __builtin_popcountll(w2) + __builtin_popcountll(w3);
+    int n = 0;
+    for (u64 w : word) n += __builtin_popcountll(w);
+    return n;
   }
-  friend constexpr mask operator|(mask a, mask b) { return {a.w0 | b.w0, a.w1 | b.w1, a.w2 | b.w2, a.w3 | b.w3}; }
-  friend constexpr mask operator&(mask a, mask b) { return {a.w0 & b.w0, a.w1 & b.w1, a.w2 & b.w2, a.w3 & b.w3}; }
+  friend constexpr mask operator|(mask a, const mask& b) {
+    for (int i = 0; i < words; ++i) a.word[i] |= b.word[i];
+    return a;
+  }
+  friend constexpr mask operator&(mask a, const mask& b) {
+    for (int i = 0; i < words; ++i) a.word[i] &= b.word[i];
+    return a;
+  }
   friend constexpr bool operator==(const mask&, const mask&) = default;
 };
 

@@ -95,6 +95,7 @@ struct derive {
   static_assert(F->word_count > 0,
                 "flame::separate: its gradient is compiled with it, in another file, and is not differentiated again");
   static constexpr text name = F->name;
+  static constexpr keep policy = F->kept == keep::caller ? Policy : F->kept;
 
   // The cotangent of each output, whether it has one or not.
   static constexpr leaf_list<F->output_count> make_cotangents() {
@@ -143,11 +144,11 @@ struct derive {
   }
   template <class Forward, class Backward, int Kept>
   static constexpr split_record<Forward, Backward, Kept> split() {
-    const graph g = derived_calls<source, Policy>::differentiated();
+    const graph g = derived_calls<source, policy>::differentiated();
     list<u8> held;
     held.resize(g.size(), 0);
     for (int i = 0; i < F->leaf_count; ++i) held[i] = !Carried.has(i);
-    const list<int> kept = partition(g, F->output_count, held, Policy);
+    const list<int> kept = partition(g, F->output_count, held, policy);
     split_record<Forward, Backward, Kept> r;
     r.kept_count = kept.size();
     for (int i = 0; i < kept.size() && i < Kept; ++i) r.residual.set(i, g.type(kept[i]));

@@ -15,6 +15,7 @@ struct draft {
   list<const leaf_info*> states;  // what outputs first_state and after renew
   int first_state = 0;
   const function_info* derivative = nullptr;
+  keep kept = keep::caller;
 };
 
 // Room is cheap in g++ and clang; nvcc pays some 2 us for each element, used or not.
@@ -57,6 +58,7 @@ struct record {
   int first_state = 0;
   u64 id = 0;
   const function_info* derivative = nullptr;
+  keep kept = keep::caller;
 
   [[nodiscard]] constexpr bool complete() const {
     return word_count <= Room::words && axis_count <= Room::axes && (leaf_count <= Room::leaves || Room::leaves == 0) &&
@@ -86,6 +88,7 @@ template <class Room>
     for (int i = 0; i < r.state_count; ++i) r.states[i] = d.states.items[i];
   if (d.derivative) r.id = mix(r.id, d.derivative->id);
   r.derivative = d.derivative;
+  r.kept = d.kept;
   return r;
 }
 
@@ -177,6 +180,7 @@ struct stored {
       f.axis_of_leaf = data.axes_of_leaves.numbers;
     }
     f.derivative = r.derivative;
+    f.kept = r.kept;
     return f;
   }
   static constexpr function_info info = described(Made::made());

@@ -4,10 +4,6 @@
 
 namespace flame {
 
-// all: every value that the backward reads. cut: the minimum cut between what is costly and what the backward
-// reads, weighed by bytes. inputs: nothing but the operands.
-enum class keep : u8 { all, cut, inputs };
-
 namespace flow {
 
 // Maximum flow (Dinic 1970) on small networks, without recursion.

@@ -12,6 +12,7 @@ struct axis_info {
   int extent = dynamic;
   text name;
   int from_last = -1;  // position of an anonymous axis
+  bool own = false;    // each call's parameters have one of their own (a rank, a number of instances)
 };
 
 struct axis_base {};
@@ -47,7 +48,13 @@ struct axis_of {
     else
       return -1;
   }
-  static constexpr axis_info info{id(), Axis::extent, type_name<Axis>(), from_last()};
+  static constexpr bool own() {
+    if constexpr (requires { Axis::own; })
+      return Axis::own;
+    else
+      return false;
+  }
+  static constexpr axis_info info{id(), Axis::extent, type_name<Axis>(), from_last(), own()};
 };
 
 template <axis Axis>
