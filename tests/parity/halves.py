@@ -1,6 +1,6 @@
 """Writes tests/parity/data/halves.json: how far PyTorch's bf16 and f16 are from f64, in each tensor of each case.
 
-Of the cases of operations.py and composites.py: inputs and cotangent rounded to 16 bits; the output and
+Of the cases of operations.py, composites.py and attention.py: inputs and cotangent rounded to 16 bits; the output and
 the gradients that PyTorch computes from them in that type on the CPU, against those that it computes in f64 from the
 same rounded numbers. Kept are, for the output and for the gradient of each argument in order,
     error   the norm of the difference over the norm in f64 (at least 1e-4), of the elements that are finite in both
@@ -17,6 +17,7 @@ import warnings
 
 import torch
 
+import attention
 import composites
 import operations
 
@@ -97,7 +98,7 @@ def main():
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     found = {}
-    for name, source in (("ops", operations), ("composites", composites)):
+    for name, source in (("ops", operations), ("composites", composites), ("attention", attention)):
         made = []
         source.all_cases(kind=lambda seed: made.append(Halves(seed)) or made[0])
         found[name] = {half: {"errors": made[0].errors[half], "lacking": made[0].lacking[half]} for half in DTYPE}

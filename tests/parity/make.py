@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+import attention
 import composites
 import networks
 import operations
@@ -133,6 +134,7 @@ def main():
     files = list(networks_files()) if not only or {"mlp", "cnn", "dit"} & set(only) else []
     files.append(("ops", *operations.all_cases()))
     files.append(("composites", *composites.all_cases()))
+    files.append(("attention", *attention.all_cases()))
     files.append(("optim", *operations.optimizers()))
     failed = False
     for name, tensors, attributes in files:

@@ -1,6 +1,6 @@
-// Every operation beside PyTorch: values and vector-Jacobian products of data/ops.safetensors and
-// data/composites.safetensors (README.md), in f64 by the reference evaluator and the host, in f32 by the
-// host; also where there is no derivative. In 16 bits: ops/halves.cpp.
+// Every operation beside PyTorch: values and vector-Jacobian products of data/ops.safetensors,
+// composites.safetensors and attention.safetensors (README.md), in f64 by the reference evaluator and the
+// host, in f32 by the host; also where there is no derivative. In 16 bits: ops/halves.cpp.
 #include "ops/case_graph.hpp"
 
 namespace flame::parity {
@@ -70,6 +70,8 @@ void check_case(const test_case& c) {
 
 TEST_CASE("every operation gives what PyTorch gives") { CHECK(each_case("ops", check_case) >= 200); }
 TEST_CASE("every composite gives what PyTorch gives") { CHECK(each_case("composites", check_case) >= 300); }
+
+TEST_CASE("attention gives what PyTorch gives") { CHECK(each_case("attention", check_case) >= 60); }
 
 }  // namespace
 }  // namespace flame::parity

@@ -83,8 +83,8 @@ value arranged(const value& stored, const arrangement& how) {
 
 case_graph make_case_graph(const test_case& c) {
   case_graph r;
-  for (auto make :
-       {elementwise, reductions, others, activations, norms, losses, pictures, positions, arrangements})
+  for (auto make : {elementwise, reductions, others, activations, norms, losses, pictures, positions,
+                    arrangements, attentions})
     if (r.from = make(c); r.from.n >= 0) break;
   if (r.from.n < 0) throw error("parity: no formula for " + c.name);
   const graph value = laws::alone(laws::tape(), r.from.n);

@@ -90,6 +90,8 @@ class test_case {
 [[nodiscard]] formula pictures(const test_case& c);
 [[nodiscard]] formula positions(const test_case& c);
 [[nodiscard]] formula arrangements(const test_case& c);
+// Of data/attention.safetensors.
+[[nodiscard]] formula attentions(const test_case& c);
 
 // The arguments of a formula as they are taken.
 struct formula_maker {

@@ -24,11 +24,20 @@ struct tally {
   std::map<std::string, errors_of_operation> operations;  // "softmax gradient.x"
 };
 
-// How many times PyTorch's error FLAME may have.
-//
-// group_norm: in a program whose own tensors have 16 bits, and where no kernel has a whole group (on the
-// host), the group's statistics are stored in 16 bits too. In a train_step with a precision they are f32.
-[[nodiscard]] double factor_of(const std::string& op) { return op == "group_norm" ? 2.2 : 1.5; }
+// How many times PyTorch's error FLAME may have in a kind of tensor, "softmax gradient.x". More than 1.5 is a
+// debt, named in README.md:
+//   - group_norm: in a program whose own tensors have 16 bits, and where no kernel has a whole group (on the
+//     host), the group's statistics are stored in 16 bits too. In a train_step with a precision they are f32.
+//   - attention's q and k: what is subtracted in a fused derivative is made of the rounded result, as in
+//   every
+//     fused kernel, but PyTorch computes on the CPU with masks as if in f32.
+//   - an additive mask's: a formula whose scores are stored in 16 bits.
+[[nodiscard]] double factor_of(const std::string& kind) {
+  if (kind.starts_with("group_norm")) return 2.2;
+  if (!kind.starts_with("attention_")) return 1.5;
+  if (kind.ends_with("gradient.mask")) return 5;
+  return kind.ends_with("gradient.q") || kind.ends_with("gradient.k") ? 4 : 1.5;
+}
 
 [[nodiscard]] std::string name_of_half(dtype d) { return d == dtype::bf16 ? "bf16" : "f16"; }
 
@@ -72,11 +81,12 @@ void compare_half(const test_case& c, const case_graph& wide, dtype d, const jso
     const laws::comparison r = laws::compare(ours[i], exact[i]);
     INFO(c.name << " " << outputs[i].name << " in " << name_of_half(d) << ": " << r.error << ", PyTorch "
                 << theirs << "; NaN and infinities made: " << r.made << ", PyTorch " << made);
-    CHECK(r.error <= factor_of(c.op) * std::max(theirs, rounding_error));
+    const std::string kind = c.op + " " + outputs[i].name;
+    CHECK(r.error <= factor_of(kind) * std::max(theirs, rounding_error));
     CHECK(r.made <= made);
     const double size = static_cast<double>(exact[i].size());
     const double once = laws::compare(rounded(exact[i], d), exact[i]).error;
-    errors_of_operation& all = t.operations[c.op + " " + outputs[i].name];
+    errors_of_operation& all = t.operations[kind];
     all.ours += r.error * r.error * size;
     all.theirs += theirs * theirs * size;
     all.once += once * once * size;
@@ -104,11 +114,10 @@ void check_halves(const std::string& file_name, int least) {
     for (const auto& [name, e] : t.operations) {
       const double allowed = std::max(e.theirs, e.once),
                    ratio = allowed > 0 ? std::sqrt(e.ours / allowed) : 0;
-      const std::string op = name.substr(0, name.find(' '));
       INFO(name << " in " << name_of_half(d) << ": " << std::sqrt(e.ours) << ", PyTorch "
                 << std::sqrt(e.theirs) << ", rounded once " << std::sqrt(e.once));
-      CHECK(std::sqrt(e.ours) <= factor_of(op) * std::sqrt(allowed));
-      if (op != "group_norm" && ratio > worst) worst = ratio, of = name;
+      CHECK(std::sqrt(e.ours) <= factor_of(name) * std::sqrt(allowed));
+      if (factor_of(name) == 1.5 && ratio > worst) worst = ratio, of = name;
     }
     MESSAGE(file_name << " in " << name_of_half(d) << ": " << t.tensors << " tensors of "
                       << t.operations.size() << " kinds, the worst kind (" << of << ") has " << worst
@@ -120,6 +129,7 @@ void check_halves(const std::string& file_name, int least) {
 
 TEST_CASE("operations in 16 bits are as near as PyTorch's") { check_halves("ops", 500); }
 TEST_CASE("composites in 16 bits are as near as PyTorch's") { check_halves("composites", 900); }
+TEST_CASE("attention in 16 bits is as near as PyTorch's") { check_halves("attention", 250); }
 
 }  // namespace
 }  // namespace flame::parity
