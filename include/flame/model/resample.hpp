@@ -8,7 +8,8 @@ namespace flame::unet {
 // [..., height, width, Channel] -> half of both, rounded up: a 3 x 3 convolution with stride 2.
 template <class Place, const auto& Channel> struct downsample {
   static constexpr conv_options halved{.stride = 2, .padding = 1};
-  BOOST_HANA_DEFINE_STRUCT(downsample, (convolution_layer<in<Place, "conv">, Channel, Channel, 3, halved>, conv));
+  BOOST_HANA_DEFINE_STRUCT(downsample,
+                           (convolution_layer<in<Place, "conv">, Channel, Channel, 3, halved>, conv));
   constexpr auto operator()(const auto& x) const { return conv(x); }
 };
 

@@ -14,9 +14,9 @@ template <class Place, const auto& In, const auto& Out, const auto& Embedding, i
 struct residual_block {
   static constexpr bool widens = !std::is_same_v<tag_of<In>, tag_of<Out>>;
   static constexpr conv_options same{.padding = 1};
-  using shortcut =
-      typename std::conditional_t<widens, std::type_identity<convolution_layer<in<Place, "conv_shortcut">, In, Out, 1>>,
-                                  std::type_identity<absent>>::type;
+  using shortcut = typename std::conditional_t<
+      widens, std::type_identity<convolution_layer<in<Place, "conv_shortcut">, In, Out, 1>>,
+      std::type_identity<absent>>::type;
 
   BOOST_HANA_DEFINE_STRUCT(residual_block, (group_norm_layer<in<Place, "norm1">, In, Groups>, norm1),
                            (convolution_layer<in<Place, "conv1">, In, Out, 3, same>, conv1),

@@ -27,9 +27,10 @@ template <class Place, fixed_string Name, const auto& Channel, keep Kept> struct
 template <bool Present, class Member>
 using member_if = typename std::conditional_t<Present, Member, std::type_identity<absent>>::type;
 
-// Two residual blocks, each with a transformer behind it where the level Attends, then half the size but at the
-// last level.
-template <class Place, const auto& In, const auto& Out, bool Attends, bool Halves, keep Kept> struct down_block {
+// Two residual blocks, each with a transformer behind it where the level Attends, then half the size but at
+// the last level.
+template <class Place, const auto& In, const auto& Out, bool Attends, bool Halves, keep Kept>
+struct down_block {
   BOOST_HANA_DEFINE_STRUCT(
       down_block, (typename residual_member<Place, "resnets.0", In, Out>::type, resnet_0),
       (member_if<Attends, transformer_member<Place, "attentions.0", Out, Kept>>, attention_0),
@@ -57,8 +58,10 @@ template <class Place, const auto& In, const auto& Out, bool Attends, bool Halve
 };
 
 template <class Place, const auto& Channel, keep Kept> struct middle_block {
-  BOOST_HANA_DEFINE_STRUCT(middle_block, (typename residual_member<Place, "resnets.0", Channel, Channel>::type, resnet_0),
-                           (typename transformer_member<Place, "attentions.0", Channel, Kept>::type, attention),
+  BOOST_HANA_DEFINE_STRUCT(middle_block,
+                           (typename residual_member<Place, "resnets.0", Channel, Channel>::type, resnet_0),
+                           (typename transformer_member<Place, "attentions.0", Channel, Kept>::type,
+                            attention),
                            (typename residual_member<Place, "resnets.1", Channel, Channel>::type, resnet_1));
   constexpr auto operator()(const auto& x, const auto& emb, const auto& text) const {
     return resnet_1(attention(resnet_0(x, emb), text), emb);
@@ -67,8 +70,8 @@ template <class Place, const auto& Channel, keep Kept> struct middle_block {
 
 // Three residual blocks, each of what came from below and what the way down left, in this order; twice the
 // size behind them but at the first level. Below: the channels that come; First, Second, Third: those left.
-template <class Place, const auto& Below, const auto& Out, const auto& First, const auto& Second, const auto& Third,
-          bool Attends, bool Doubles, keep Kept>
+template <class Place, const auto& Below, const auto& Out, const auto& First, const auto& Second,
+          const auto& Third, bool Attends, bool Doubles, keep Kept>
 struct up_block {
   template <const auto& A, const auto& B>
   static constexpr const auto& both = flame::detail::axis_object<joined<tag_of<A>, tag_of<B>>>;
@@ -83,9 +86,10 @@ struct up_block {
       (member_if<Doubles, std::type_identity<upsample<in<Place, "upsamplers.0">, Out>>>, upsampler));
 
   // larger: a tensor whose height and width the doubled result has.
-  constexpr auto operator()(const auto& x, const auto& first, const auto& second, const auto& third, const auto& emb,
-                            const auto& text, const auto& larger) const {
-    auto a = attend(attention_0, resnet_0(concatenate(x, Below, first, First, both<Below, First>), emb), text);
+  constexpr auto operator()(const auto& x, const auto& first, const auto& second, const auto& third,
+                            const auto& emb, const auto& text, const auto& larger) const {
+    auto a =
+        attend(attention_0, resnet_0(concatenate(x, Below, first, First, both<Below, First>), emb), text);
     auto b = attend(attention_1, resnet_1(concatenate(a, Out, second, Second, both<Out, Second>), emb), text);
     auto c = attend(attention_2, resnet_2(concatenate(b, Out, third, Third, both<Out, Third>), emb), text);
     if constexpr (Doubles) {
@@ -108,10 +112,10 @@ struct up_block {
 // Stable Diffusion XL's UNet (Podell et al. 2023), 2,567,463,684 parameters at its own widths (sdxl_extents).
 //   net(x, t, text, pooled_text, sizes) -> as x: the noise that the model sees in x
 // x [batch, height, width, latent], height and width multiples of 4; t [batch], 0 to 999; text [batch, word,
-// context]; pooled_text [batch, pooled]; sizes [batch, size_number]: height and width of the original, top and
-// left of the crop, height and width of the target. Heads have 64 channels, norms 32 groups: channels are
-// multiples of 64, where a level attends, and of 32. Paths are those of diffusers' UNet2DConditionModel. Kept: what
-// of each transformer block is kept for the backward.
+// context]; pooled_text [batch, pooled]; sizes [batch, size_number]: height and width of the original, top
+// and left of the crop, height and width of the target. Heads have 64 channels, norms 32 groups: channels are
+// multiples of 64, where a level attends, and of 32. Paths are those of diffusers' UNet2DConditionModel.
+// Kept: what of each transformer block is kept for the backward.
 template <class Place, keep Kept = keep::caller> struct sdxl_net {
   using sizes_axis = merged_axis<tag_of<size_number>, tag_of<size_feature>>;
   using label_axis = joined<tag_of<pooled>, sizes_axis>;
@@ -125,11 +129,14 @@ template <class Place, keep Kept = keep::caller> struct sdxl_net {
       (down_block<in<Place, "down_blocks.1">, channel<0>, channel<1>, true, true, Kept>, down_1),
       (down_block<in<Place, "down_blocks.2">, channel<1>, channel<2>, true, false, Kept>, down_2),
       (middle_block<in<Place, "mid_block">, channel<2>, Kept>, middle),
-      (up_block<in<Place, "up_blocks.0">, channel<2>, channel<2>, channel<2>, channel<2>, channel<1>, true, true, Kept>,
+      (up_block<in<Place, "up_blocks.0">, channel<2>, channel<2>, channel<2>, channel<2>, channel<1>, true,
+                true, Kept>,
        up_0),
-      (up_block<in<Place, "up_blocks.1">, channel<2>, channel<1>, channel<1>, channel<1>, channel<0>, true, true, Kept>,
+      (up_block<in<Place, "up_blocks.1">, channel<2>, channel<1>, channel<1>, channel<1>, channel<0>, true,
+                true, Kept>,
        up_1),
-      (up_block<in<Place, "up_blocks.2">, channel<1>, channel<0>, channel<0>, channel<0>, channel<0>, false, false, Kept>,
+      (up_block<in<Place, "up_blocks.2">, channel<1>, channel<0>, channel<0>, channel<0>, channel<0>, false,
+                false, Kept>,
        up_2),
       (group_norm_layer<in<Place, "conv_norm_out">, channel<0>, 32>, conv_norm_out),
       (convolution_layer<in<Place, "conv_out">, channel<0>, latent, 3, same>, conv_out));
@@ -138,7 +145,8 @@ template <class Place, keep Kept = keep::caller> struct sdxl_net {
                             const auto& sizes) const {
     auto size_parts = merge(timestep_embedding(sizes, size_feature), size_number, size_feature, sizes_axis{});
     auto emb = time_embedding(timestep_embedding(t, channel<0>)) +
-               add_embedding(concatenate(pooled_text, pooled, size_parts, sizes_axis{}, label_axis{}));  // [batch, condition]
+               add_embedding(concatenate(pooled_text, pooled, size_parts, sizes_axis{},
+                                         label_axis{}));  // [batch, condition]
 
     auto h0 = conv_in(x);
     auto [h1, h2, h3] = down_0(h0, emb, text);

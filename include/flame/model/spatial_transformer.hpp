@@ -1,5 +1,5 @@
-// The transformer of Stable Diffusion's UNets: the pixels of a picture as tokens, which look at each other and
-// at a text.
+// The transformer of Stable Diffusion's UNets: the pixels of a picture as tokens, which look at each other
+// and at a text.
 #pragma once
 #include <flame/expr/activation.hpp>
 #include <flame/expr/resize.hpp>
@@ -18,7 +18,9 @@ struct projection_names {
   static constexpr fixed_string out = "to_out.0";
 };
 // A head of Size channels, and how many there are.
-template <int Size> struct head_dim : dim<Size> { static constexpr u64 id = mix(0x0E72, static_cast<u64>(Size)); };
+template <int Size> struct head_dim : dim<Size> {
+  static constexpr u64 id = mix(0x0E72, static_cast<u64>(Size));
+};
 
 // GEGLU between two linear layers: out(a gelu(b)), a and b the halves of proj(h), each Channel times 4.
 template <class Place, const auto& Channel> struct feed_forward {
@@ -37,14 +39,16 @@ template <class Place, const auto& Channel> struct feed_forward {
 template <class Place, const auto& Channel, const auto& Context, int HeadDim = 64> struct transformer_block {
   using head = part_of<tag_of<Channel>, HeadDim>;
   template <fixed_string Name, const auto& From>
-  using attention = attention_layer<in<Place, Name>, Channel, Channel, flame::detail::axis_object<head>,
-                                    flame::detail::axis_object<head_dim<HeadDim>>, From, false, projection_names>;
+  using attention =
+      attention_layer<in<Place, Name>, Channel, Channel, flame::detail::axis_object<head>,
+                      flame::detail::axis_object<head_dim<HeadDim>>, From, false, projection_names>;
   template <fixed_string Name> using norm = layer_norm_layer<in<Place, Name>, Channel>;
   using self_attention = attention<"attn1", Channel>;
   using cross_attention = attention<"attn2", Context>;
 
-  BOOST_HANA_DEFINE_STRUCT(transformer_block, (norm<"norm1">, norm1), (self_attention, attn1), (norm<"norm2">, norm2),
-                           (cross_attention, attn2), (norm<"norm3">, norm3), (feed_forward<in<Place, "ff">, Channel>, ff));
+  BOOST_HANA_DEFINE_STRUCT(transformer_block, (norm<"norm1">, norm1), (self_attention, attn1),
+                           (norm<"norm2">, norm2), (cross_attention, attn2), (norm<"norm3">, norm3),
+                           (feed_forward<in<Place, "ff">, Channel>, ff));
 
   constexpr auto operator()(const auto& h, const auto& context) const {
     using token = typename flame::detail::axis_from_last<shape_of<decltype(h)>, 1>::type;
@@ -57,8 +61,8 @@ template <class Place, const auto& Channel, const auto& Context, int HeadDim = 6
 
 // transformer(x, context): x [..., height, width, Channel], context [..., word, Context] -> as x.
 //   x + proj_out(blocks(proj_in(norm(x)))), proj_in and proj_out linear layers, norm with eps 1e-6
-// Its blocks are a stack, transformer_blocks. Members are named as in diffusers' Transformer2DModel. Kept: what
-// of each block is kept for the backward.
+// Its blocks are a stack, transformer_blocks. Members are named as in diffusers' Transformer2DModel. Kept:
+// what of each block is kept for the backward.
 template <class Place, const auto& Channel, const auto& Context, int HeadDim = 64, int Groups = 32,
           keep Kept = keep::caller>
 struct spatial_transformer {

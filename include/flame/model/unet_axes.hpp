@@ -5,7 +5,9 @@
 namespace flame::unet {
 
 // The channels of the first, second, ... level: 320, 640, 1280 in SDXL.
-template <int Level> struct channels : dim<> { static constexpr u64 id = mix(0x0E71, static_cast<u64>(Level)); };
+template <int Level> struct channels : dim<> {
+  static constexpr u64 id = mix(0x0E71, static_cast<u64>(Level));
+};
 template <int Level> inline constexpr channels<Level> channel{};
 
 inline constexpr struct batch : dim<> {

@@ -18,8 +18,8 @@ struct attention_names {
 //   attend(h, token)                   self-attention over the axis token
 //   attend(h, token, causal(token))    the same with attention's options: each token sees those up to itself
 //   attend(h, context, token)          cross-attention: token is the context's; options follow here too
-// Context: the context's channels, where they are others. Bias: of q, k and v. Names: what the four are called
-// in files.
+// Context: the context's channels, where they are others. Bias: of q, k and v. Names: what the four are
+// called in files.
 template <class Place, const auto& Channel, const auto& Inner, const auto& Head, const auto& HeadDim,
           const auto& Context = Channel, bool Bias = true, class Names = attention_names>
 struct attention_layer {

@@ -32,8 +32,8 @@ template <class Axis, class Extent> i64 extent_along(const Extent& extent) {
       return of;
     });
     if (n < 0)
-      throw error("flame::init: axis " + string_of(axis_ptr<Axis>) + " is a part of an axis of extent " + made_of +
-                  ", which it does not divide");
+      throw error("flame::init: axis " + string_of(axis_ptr<Axis>) + " is a part of an axis of extent " +
+                  made_of + ", which it does not divide");
     return n;
   } else {
     return extent(axis_ptr<Axis>);

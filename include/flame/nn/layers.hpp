@@ -78,19 +78,19 @@ struct convolution_layer {
                 "flame::convolution_layer: a grouped convolution cannot have a low-rank adapter; choose "
                 "adapters<...> that leave it out");
 
-  BOOST_HANA_DEFINE_STRUCT(convolution_layer,
-                           (param<Place, "weight", fan, Out, detail::axis_object<rows>,
-                                  detail::axis_object<columns>, detail::axis_object<in_axis>>,
-                            weight),
-                           (optional<Bias, "bias", fan, Out>, bias),
-                           (optional<adapted, "lora_A", fan, detail::axis_object<rank>, detail::axis_object<rows>,
-                                     detail::axis_object<columns>, detail::axis_object<in_axis>>,
-                            lora_A),
-                           (optional<adapted, "lora_B", initial::zeros, Out, detail::axis_object<tap_row<1>>,
-                                     detail::axis_object<tap_column<1>>, detail::axis_object<rank>>,
-                            lora_B),
-                           (std::conditional_t<adapted, state<Place, "lora_scale", initial::ones>, absent>,
-                            lora_scale));
+  BOOST_HANA_DEFINE_STRUCT(
+      convolution_layer,
+      (param<Place, "weight", fan, Out, detail::axis_object<rows>, detail::axis_object<columns>,
+             detail::axis_object<in_axis>>,
+       weight),
+      (optional<Bias, "bias", fan, Out>, bias),
+      (optional<adapted, "lora_A", fan, detail::axis_object<rank>, detail::axis_object<rows>,
+                detail::axis_object<columns>, detail::axis_object<in_axis>>,
+       lora_A),
+      (optional<adapted, "lora_B", initial::zeros, Out, detail::axis_object<tap_row<1>>,
+                detail::axis_object<tap_column<1>>, detail::axis_object<rank>>,
+       lora_B),
+      (std::conditional_t<adapted, state<Place, "lora_scale", initial::ones>, absent>, lora_scale));
 
   constexpr auto operator()(const auto& x) const {
     auto y = add_bias(conv2d<Options>(renamed(x), weight));

@@ -18,7 +18,8 @@ template <class Place, template <class> class Block, keep Kept = keep::caller> s
 };
 
 // One block as a function of its own: all members of one block, whatever their Places, are one function,
-// traced, differentiated and compiled once for each list of operand types. What is around it is not fused with it.
+// traced, differentiated and compiled once for each list of operand types. What is around it is not fused
+// with it.
 template <class Place, template <class> class Block, keep Kept = keep::caller> struct as_function {
   using path_type = typename Place::path_type;
   using block = Block<root<typename Place::mode>>;

@@ -4,15 +4,15 @@
 
 namespace flame {
 
-// A set of up to 1,024 operands: all the parameters of SDXL's UNet are 600, one of a stack's counted once. It
+// A set of up to 2,048 operands: SDXL's UNet with adapters has 1,100, those of a stack counted once. It
 // is a template argument.
 struct mask {
-  static constexpr int words = 16;
+  static constexpr int words = 32;
   u64 word[words] = {};
 
   [[nodiscard]] constexpr bool has(int i) const { return i < 64 * words && (word[i / 64] >> (i % 64)) & 1; }
   constexpr void add(int i) {
-    if (i >= 64 * words) detail::refuse_size("more than 1,024 operands of which some need gradients");
+    if (i >= 64 * words) detail::refuse_size("more than 2,048 operands of which some need gradients");
     word[i / 64] |= 1ull << (i % 64);
   }
   [[nodiscard]] constexpr bool any() const { return count() > 0; }

@@ -29,7 +29,11 @@ class planner {
         throw error("flame::argmax: axis " + string_of(fn.g.axis(n, 0)) + " has no elements");
       if (!fn.g.is(n, op::leaf)) continue;
       for (int i = 0; i < f.leaf_count; ++i)
-        if (f.leaves[i] == fn.g[n].leaf) fr.set(n, operands[i]);
+        if (f.leaves[i] == fn.g[n].leaf) {
+          placed v = operands[i];
+          planning::rename_axes(v, f.leaves[i]->type);  // the caller may have axes of its own for it
+          fr.set(n, v);
+        }
     }
     for (int i = 0; i < fn.g.outputs.size() && i < targets.size(); ++i)
       if (planning::has_target(targets[i]) && !planning::has_target(fr.targets[fn.g.outputs[i]]))
