@@ -41,6 +41,10 @@ inline const known_leaf& leaf_at(const leaf_info* l) {
     if (&k.info == l) return k;
   throw error("laws: a leaf that was not made by flame::laws::leaf");
 }
+// Of parameters, which are leaves by their type, any numbers will do.
+inline domain domain_of(const leaf_info* l) {
+  return l->kind == leaf_kind::input ? leaf_at(l).from : domain{};
+}
 
 // The graph to which all formulas of a file append their nodes.
 inline graph& tape() {

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 import attention
 import composites
+import layers
 import networks
 import operations
 
@@ -135,6 +136,7 @@ def main():
     files.append(("ops", *operations.all_cases()))
     files.append(("composites", *composites.all_cases()))
     files.append(("attention", *attention.all_cases()))
+    files.append(("layers", *layers.all_cases()))
     files.append(("optim", *operations.optimizers()))
     failed = False
     for name, tensors, attributes in files:

@@ -1,5 +1,5 @@
 // Every operation beside PyTorch: values and vector-Jacobian products of data/ops.safetensors,
-// composites.safetensors and attention.safetensors (README.md), in f64 by the reference evaluator and the
+// composites, attention and layers.safetensors (README.md), in f64 by the reference evaluator and the
 // host, in f32 by the host; also where there is no derivative. In 16 bits: ops/halves.cpp.
 #include "ops/case_graph.hpp"
 
@@ -72,6 +72,8 @@ TEST_CASE("every operation gives what PyTorch gives") { CHECK(each_case("ops", c
 TEST_CASE("every composite gives what PyTorch gives") { CHECK(each_case("composites", check_case) >= 300); }
 
 TEST_CASE("attention gives what PyTorch gives") { CHECK(each_case("attention", check_case) >= 60); }
+
+TEST_CASE("layers give what PyTorch gives") { CHECK(each_case("layers", check_case) >= 80); }
 
 }  // namespace
 }  // namespace flame::parity

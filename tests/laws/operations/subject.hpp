@@ -78,7 +78,7 @@ inline retyped with_element(const graph& from, dtype d) {
       if (l->type.element == dtype::f64 && d != dtype::f64) {
         tensor_type t = l->type;
         t.element = d;
-        l = new_leaf(t, o.leaf->name, leaf_at(o.leaf).from);
+        l = new_leaf(t, o.leaf->name, domain_of(o.leaf));
       }
       r.leaves[o.leaf] = l;
       place.push(r.g.leaf(l));

@@ -40,6 +40,14 @@ std::vector<int> test_case::numbers(const char* key) const {
 std::vector<std::string> test_case::differentiable() const {
   return json_of(attributes_)["differentiable"].get<std::vector<std::string>>();
 }
+std::vector<std::string> test_case::floating() const {
+  std::vector<std::string> names;
+  for (const auto& a : json_of(attributes_)["arguments"])
+    if (const std::string of = a.get<std::string>();
+        file_of(file_).at(name + "." + of).dtype == safetensors::dtype::f32)
+      names.push_back(of);
+  return names;
+}
 value test_case::load(const std::string& what) const {
   const safetensors::tensor_entry& entry = file_of(file_).at(name + "." + what);
   value v;
@@ -84,7 +92,7 @@ value arranged(const value& stored, const arrangement& how) {
 case_graph make_case_graph(const test_case& c) {
   case_graph r;
   for (auto make : {elementwise, reductions, others, activations, norms, losses, pictures, positions,
-                    arrangements, attentions})
+                    arrangements, attentions, layers})
     if (r.from = make(c); r.from.n >= 0) break;
   if (r.from.n < 0) throw error("parity: no formula for " + c.name);
   const graph value = laws::alone(laws::tape(), r.from.n);

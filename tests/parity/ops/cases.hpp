@@ -41,6 +41,7 @@ class test_case {
   [[nodiscard]] std::string text(const char* key) const;
   [[nodiscard]] std::vector<int> numbers(const char* key) const;
   [[nodiscard]] std::vector<std::string> differentiable() const;
+  [[nodiscard]] std::vector<std::string> floating() const;  // arguments, in the file's order
 
  private:
   const void *attributes_, *file_;
@@ -92,6 +93,8 @@ class test_case {
 [[nodiscard]] formula arrangements(const test_case& c);
 // Of data/attention.safetensors.
 [[nodiscard]] formula attentions(const test_case& c);
+// Of data/layers.safetensors.
+[[nodiscard]] formula layers(const test_case& c);
 
 // The arguments of a formula as they are taken.
 struct formula_maker {

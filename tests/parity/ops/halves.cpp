@@ -26,17 +26,22 @@ struct tally {
 
 // How many times PyTorch's error FLAME may have in a kind of tensor, "softmax gradient.x". More than 1.5 is a
 // debt, named in README.md:
-//   - group_norm: in a program whose own tensors have 16 bits, and where no kernel has a whole group (on the
-//     host), the group's statistics are stored in 16 bits too. In a train_step with a precision they are f32.
-//   - attention's q and k: what is subtracted in a fused derivative is made of the rounded result, as in
-//   every
-//     fused kernel, but PyTorch computes on the CPU with masks as if in f32.
-//   - an additive mask's: a formula whose scores are stored in 16 bits.
+//   - norms whose statistics or sums over pixels are made by another kernel than what reads them: in a
+//   program
+//     whose own tensors have 16 bits these have them too. In a train_step with a precision they are f32.
+//   - the gradient of attention's additive mask: a formula whose scores are stored in 16 bits.
+//   - layers: on the host a product or a convolution rounds, and the addition of its bias rounds again, where
+//     PyTorch does both at once; in attention's softmax and its derivative that grows.
 [[nodiscard]] double factor_of(const std::string& kind) {
-  if (kind.starts_with("group_norm")) return 2.2;
-  if (!kind.starts_with("attention_")) return 1.5;
-  if (kind.ends_with("gradient.mask")) return 5;
-  return kind.ends_with("gradient.q") || kind.ends_with("gradient.k") ? 4 : 1.5;
+  auto is = [&](const char* op) { return kind.starts_with(op); };
+  if (is("group_norm") || is("layer_group_norm") || is("layer_batch_norm")) return 2.5;
+  if (kind == "attention_additive gradient.mask") return 5;
+  if (is("layer_attention")) return 4;
+  return is("layer_") ? 1.75 : 1.5;
+}
+// The same in one tensor, where few numbers may have bad luck.
+[[nodiscard]] double factor_of_one(const std::string& kind) {
+  return kind.starts_with("layer_attention") ? 8 : factor_of(kind);
 }
 
 [[nodiscard]] std::string name_of_half(dtype d) { return d == dtype::bf16 ? "bf16" : "f16"; }
@@ -68,21 +73,24 @@ void compare_half(const test_case& c, const case_graph& wide, dtype d, const jso
     ++t.lacking;
     return;
   }
+  if (wide.differentiable.empty() && !kept["errors"].contains(c.name)) return;  // what runs in a batch norm
   const json& errors = kept["errors"].at(c.name);
   // The file has a gradient for each floating argument, the graph for each that PyTorch gives one.
   std::vector<std::string> names = {"output"};
-  for (const argument& a : wide.from.arguments)
-    if (is_floating(a.leaf->type.element)) names.push_back("gradient." + a.name);
+  for (const std::string& name : c.floating()) names.push_back("gradient." + name);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto place = std::find(names.begin(), names.end(), outputs[i].name) - names.begin();
     const json& at = errors.at(static_cast<std::size_t>(place));
-    const double theirs = at.is_array() ? at[0].get<double>() : at.get<double>();
+    double theirs = at.is_array() ? at[0].get<double>() : at.get<double>();
+    if (const auto fused = kept["fused"].find(c.name); fused != kept["fused"].end())
+      if (const json& other = (*fused)[static_cast<std::size_t>(place)]; other.is_number())
+        theirs = std::max(theirs, other.get<double>());
     const i64 made = at.is_array() ? at[1].get<i64>() : 0;
     const laws::comparison r = laws::compare(ours[i], exact[i]);
     INFO(c.name << " " << outputs[i].name << " in " << name_of_half(d) << ": " << r.error << ", PyTorch "
                 << theirs << "; NaN and infinities made: " << r.made << ", PyTorch " << made);
     const std::string kind = c.op + " " + outputs[i].name;
-    CHECK(r.error <= factor_of(kind) * std::max(theirs, rounding_error));
+    CHECK(r.error <= factor_of_one(kind) * std::max(theirs, rounding_error));
     CHECK(r.made <= made);
     const double size = static_cast<double>(exact[i].size());
     const double once = laws::compare(rounded(exact[i], d), exact[i]).error;
@@ -117,7 +125,7 @@ void check_halves(const std::string& file_name, int least) {
       INFO(name << " in " << name_of_half(d) << ": " << std::sqrt(e.ours) << ", PyTorch "
                 << std::sqrt(e.theirs) << ", rounded once " << std::sqrt(e.once));
       CHECK(std::sqrt(e.ours) <= factor_of(name) * std::sqrt(allowed));
-      if (factor_of(name) == 1.5 && ratio > worst) worst = ratio, of = name;
+      if (factor_of(name) <= 1.75 && ratio > worst) worst = ratio, of = name;
     }
     MESSAGE(file_name << " in " << name_of_half(d) << ": " << t.tensors << " tensors of "
                       << t.operations.size() << " kinds, the worst kind (" << of << ") has " << worst
@@ -130,6 +138,7 @@ void check_halves(const std::string& file_name, int least) {
 TEST_CASE("operations in 16 bits are as near as PyTorch's") { check_halves("ops", 500); }
 TEST_CASE("composites in 16 bits are as near as PyTorch's") { check_halves("composites", 900); }
 TEST_CASE("attention in 16 bits is as near as PyTorch's") { check_halves("attention", 250); }
+TEST_CASE("layers in 16 bits are as near as PyTorch's") { check_halves("layers", 250); }
 
 }  // namespace
 }  // namespace flame::parity
