@@ -193,6 +193,17 @@ def movement(c):
     c.add("one_hot.plain", lambda index: F.one_hot(index.long(), 6).int(), {"index": c.index(6, 7)}, classes=6)
 
 
+def attention(c, name, queries, keys, causal=False, scale=None):
+    def f(q, k, v):
+        s = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+        if causal:
+            s = s.masked_fill(torch.ones(queries, keys, dtype=torch.bool).triu(1), -INF)
+        return torch.softmax(s, -1) @ v
+    c.add(f"attention.{name}", f, {"q": c.normal(2, 3, queries, 4), "k": c.normal(2, 3, keys, 4),
+                                   "v": c.normal(2, 3, keys, 4)},
+          causal=causal, scale=4 ** -0.5 if scale is None else scale)
+
+
 def products(c):
     def matmul(name, a, b, transpose_a=False, transpose_b=False):
         def f(a, b):
@@ -224,20 +235,10 @@ def products(c):
               {"a": c.normal(*a), "b": c.normal(*b)}, equation=equation)
     c.add("linear.bias", F.linear, {"x": c.normal(2, 3, 5), "weight": c.normal(4, 5), "bias": c.normal(4)})
 
-    def attention(name, queries, keys, causal=False, scale=None):
-        def f(q, k, v):
-            s = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
-            if causal:
-                s = s.masked_fill(torch.ones(queries, keys, dtype=torch.bool).triu(1), -INF)
-            return torch.softmax(s, -1) @ v
-        c.add(f"attention.{name}", f, {"q": c.normal(2, 3, queries, 4), "k": c.normal(2, 3, keys, 4),
-                                       "v": c.normal(2, 3, keys, 4)},
-              causal=causal, scale=4 ** -0.5 if scale is None else scale)
-
-    attention("self", 5, 5)
-    attention("cross", 3, 7)
-    attention("causal", 5, 5, causal=True)
-    attention("scale", 4, 6, scale=1.0)
+    attention(c, "self", 5, 5)
+    attention(c, "cross", 3, 7)
+    attention(c, "causal", 5, 5, causal=True)
+    attention(c, "scale", 4, 6, scale=1.0)
 
 
 def convolutions(c):
@@ -471,6 +472,9 @@ def more_shapes(c):
 
     pool("plain_many", (3, 2, 2, 17), 2)
     pool("plain_one", (1, 3, 4, 1), 2)
+    attention(c, "one_query", 1, 6)
+    attention(c, "long", 4, 11)
+    c.add("broadcast.leading_one", lambda x: x.expand(2, 1), {"x": c.normal(1)}, shape=[2, 1], at=[1])
 
 
 def all_cases(seed=20, kind=Cases):
