@@ -370,11 +370,7 @@ struct evaluator {
       case op::top: return ordering(g, n, in(n, 0), out);
       default: break;
     }
-    if (is_attention(g[n].code)) {
-      std::vector<const value*> operands;
-      for (int i = 0; i < g[n].arg_count; ++i) operands.push_back(&in(n, i));
-      return attention(g, n, operands, out);
-    }
+    if (is_attention(g[n].code)) return attention(g, n, values, out);
     switch (kind_of(g[n].code)) {
       case op_kind::reduction: return reduction(n, out);
       case op_kind::movement: return movement(n, out);

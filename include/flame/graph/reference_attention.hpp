@@ -6,12 +6,14 @@
 
 namespace flame::reference {
 
-// Node n of g from its operands; out has its type and shape.
-inline void attention(const graph& g, int n, const std::vector<const value*>& in, value& out) {
+// Node n of g from the values of its nodes; out has its type and shape.
+inline void attention(const graph& g, int n, const std::vector<value>& values, value& out) {
   const op code = g[n].code;
   const attention_operands at(code, g[n].arg_count);
-  const value &q = *in[0], &k = *in[1];
-  auto given = [&](int place) { return place < 0 ? nullptr : in[static_cast<std::size_t>(place)]; };
+  auto given = [&](int place) {
+    return place < 0 ? nullptr : &values[static_cast<std::size_t>(g.arg(n, place))];
+  };
+  const value &q = *given(0), &k = *given(1);
   const value *v = given(at.value), *d = given(at.cotangent), *mask = given(at.mask);
   const value *sums = given(at.statistics), *delta = given(at.delta);
   space s;

@@ -2,7 +2,7 @@
 // everything.
 #pragma once
 #include <flame/plan/library_attention.hpp>
-#include <flame/run/cuda/kernel/attention.hpp>
+#include <flame/run/cuda/kernel/attention_place.hpp>
 #include <flame/run/cuda/launcher.hpp>
 
 #include <algorithm>

@@ -125,14 +125,16 @@ struct compiler_report {
   auto is = [&](const char* family) {
     return name.rfind(std::string("flame::kernel::") + family + "<", 0) == 0;
   };
-  const bool attends = name.rfind("flame::kernel::attend", 0) == 0;
   const char* source = is("group") || is("staged") || is("columns")
                            ? "#include <flame/run/cuda/kernel/group.hpp>\n"
                        : is("map")                        ? "#include <flame/run/cuda/kernel/map.hpp>\n"
                        : is("finish")                     ? "#include <flame/run/cuda/kernel/finish.hpp>\n"
                        : is("product") || is("product16") ? "#include <flame/run/cuda/kernel/product16.hpp>\n"
-                       : attends ? "#include <flame/run/cuda/kernel/attention16.hpp>\n"
-                                 : "#include <flame/run/cuda/kernel/library.hpp>\n";
+                       : is("attend") || is("attend_keys") || is("attend_queries")
+                           ? "#include <flame/run/cuda/kernel/attention.hpp>\n"
+                       : is("attend16") || is("attend_keys16") || is("attend_queries16")
+                           ? "#include <flame/run/cuda/kernel/attention16.hpp>\n"
+                           : "#include <flame/run/cuda/kernel/library.hpp>\n";
   return compile_text(source, name, architecture, report);
 }
 

@@ -2,13 +2,12 @@
 // matrices and rows of exponentials.
 #pragma once
 #include <flame/plan/library_attention.hpp>
+#include <flame/run/host/attention_row.hpp>
 #include <flame/run/host/contract.hpp>
 #include <flame/run/host/convert.hpp>
-#include <flame/run/host/math_exp.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
@@ -45,6 +44,7 @@ template <class T> class attention_blocks {
 
  private:
   using operand = library::attention::operand;
+  using row = attention_row<T>;
   static constexpr int room = library::attention::room;
   // Where a block begins, and how much of each axis it has.
   struct place {
@@ -241,54 +241,25 @@ template <class T> class attention_blocks {
   // ---- Rows of scores ----
 
   // Scales a row of scores, adds the mask, hides what may not be looked at. r: the row in the block.
-  void mask_row(T* row, const place& p, i64 r) const {
-    const T scale = static_cast<T>(c_.scale), hidden = -std::numeric_limits<T>::infinity();
-    simd_loop(row, [&](auto x) { return x * scale; });
+  void mask_row(const row& scores, const place& p, i64 r) const {
+    scores.scale(static_cast<T>(c_.scale));
     if (c_.mask.there()) {
       const i64 at = offset(c_.mask, p, r, true);
-      if (c_.mask_element == dtype::boolean) {
-        const bool* mask = memory<bool>(c_.mask) + at;
-        for (i64 j = 0; j < c_.keys; ++j)
-          if (!mask[j * c_.mask.key]) row[j] = hidden;
-      } else {
-        with_element([&]<class E>(E) {
-          const E* mask = memory<E>(c_.mask) + at;
-          for (i64 j = 0; j < c_.keys; ++j) row[j] += static_cast<T>(mask[j * c_.mask.key]);
-        });
-      }
+      if (c_.mask_element == dtype::boolean)
+        scores.mask(memory<bool>(c_.mask) + at, c_.mask.key);
+      else
+        with_element([&]<class E>(E) { scores.mask(memory<E>(c_.mask) + at, c_.mask.key); });
     }
-    if (c_.causal)
-      for (i64 j = position(p, r) + 1; j < c_.keys; ++j) row[j] = hidden;
+    if (c_.causal) scores.hide_from(position(p, r) + 1);
   }
   [[nodiscard]] i64 position(const place& p, i64 r) const {
     for (int i = c_.query_rank - 1; i > c_.position; --i) r /= p.queries[i];
     return p.query[c_.position] + r % p.queries[c_.position];
   }
-  template <class F> void simd_loop(T* row, const F& f) const {
-    using V = simd::vec<T>;
-    constexpr i64 lanes = simd::lanes<T>;
-    i64 j = 0;
-    for (; j + lanes <= c_.keys; j += lanes) simd::store(row + j, f(simd::load<V>(row + j)));
-    if (j < c_.keys) {
-      const int rest = static_cast<int>(c_.keys - j);
-      simd::store_first(row + j, rest, f(simd::load_first<V>(row + j, rest, V{})));
-    }
-  }
-  // Values of a row summed in the vectors' lanes, then together.
-  template <class F> [[nodiscard]] T sum_of(const T* row, const F& f) const {
-    using V = simd::vec<T>;
-    constexpr i64 lanes = simd::lanes<T>;
-    V total{};
-    i64 j = 0;
-    for (; j + lanes <= c_.keys; j += lanes) total = total + f(simd::load<V>(row + j));
-    T sum = simd::sum(total);
-    for (; j < c_.keys; ++j) sum += f(V{} + row[j])[0];
-    return sum;
-  }
   template <class F> void each_score_row(const place& p, T* scores, const F& f) const {
     const i64 rows = batches(p) * queries(p), grain = std::max<i64>(1, 4096 / std::max<i64>(1, c_.keys));
     in_chunks(rows, grain, [&](i64 begin, i64 end) {
-      for (i64 r = begin; r < end; ++r) f(scores + r * c_.keys, r);
+      for (i64 r = begin; r < end; ++r) f(row{scores + r * c_.keys, c_.keys}, r);
     });
   }
 
@@ -298,28 +269,21 @@ template <class T> class attention_blocks {
     const view scores = scores_at(score_, p);
     const view q = read(c_.q, q_copy, p, true);
     multiply(p, over::query, over::key, over::dim, q, k_, scores, false);
-    each_score_row(p, score_, [&](T* row, i64 r) {
-      mask_row(row, p, r);
-      T top = -std::numeric_limits<T>::infinity();
-      for (i64 j = 0; j < c_.keys; ++j) top = row[j] > top || row[j] != row[j] ? row[j] : top;
-      const T total = top == -std::numeric_limits<T>::infinity() ? T(0) : exponentials(row, top);
+    each_score_row(p, score_, [&](const row& weights, i64 r) {
+      mask_row(weights, p, r);
+      const T top = weights.largest(), total = top == row::hidden ? T(0) : weights.exponentials(top);
       if (c_.out_sums.there())
         memory<T>(c_.out_sums)[offset(c_.out_sums, p, r, true)] = total == 0 ? top : top + std::log(total);
-      const T share = total == 0 ? T(0) : T(1) / total;
       if (!c_.out.there()) return;
       if (total == 0)
-        for (i64 j = 0; j < c_.keys; ++j) row[j] = 0;
+        weights.clear();
       else
-        simd_loop(row, [&](auto x) { return x * share; });
+        weights.scale(T(1) / total);
     });
     if (!c_.out.there()) return;
     const view out = copies_ ? copy_at(out_copy, p, true) : lie(c_.out, p, true);
     multiply(p, over::query, over::dim, over::key, scores, v_, out, false);
     if (copies_) write(c_.out, out, p, true);
-  }
-  T exponentials(T* row, T top) const {
-    simd_loop(row, [&](auto x) { return math::exp(x - top); });
-    return sum_of(row, [](auto x) { return x; });
   }
 
   // ---- Backwards ----
@@ -328,23 +292,21 @@ template <class T> class attention_blocks {
     const view scores = scores_at(score_, p), slopes = scores_at(slope_, p);
     const view q = read(c_.q, q_copy, p, true), d = read(c_.d, d_copy, p, true);
     multiply(p, over::query, over::key, over::dim, q, k_, scores, false);
-    each_score_row(p, score_, [&](T* row, i64 r) {
-      mask_row(row, p, r);
+    each_score_row(p, score_, [&](const row& weights, i64 r) {
+      mask_row(weights, p, r);
       const T sums = memory<T>(c_.sums)[offset(c_.sums, p, r, true)];
-      if (sums == -std::numeric_limits<T>::infinity())
-        for (i64 j = 0; j < c_.keys; ++j) row[j] = 0;
+      if (sums == row::hidden)
+        weights.clear();
       else
-        simd_loop(row, [&](auto x) { return math::exp(x - sums); });
+        weights.exponential(sums);
     });
     if (c_.dv.there())
       multiply(p, over::key, over::dim, over::query, scores, d, result(c_.dv, dv_copy, p, false), !fresh_);
     if (c_.dq.there() || c_.dk.there()) {
       multiply(p, over::query, over::key, over::dim, d, v_, slopes, false);
-      const T scale = static_cast<T>(c_.scale);
-      each_score_row(p, slope_, [&](T* row, i64 r) {
+      each_score_row(p, slope_, [&](const row& slope, i64 r) {
         const T delta = memory<T>(c_.delta)[offset(c_.delta, p, r, true)];
-        const T* of = score_ + r * c_.keys;
-        for (i64 j = 0; j < c_.keys; ++j) row[j] = scale * of[j] * (row[j] - delta);
+        slope.take_slopes(score_ + r * c_.keys, delta, static_cast<T>(c_.scale));
       });
       if (c_.dq.there()) {
         const view dq = result(c_.dq, out_copy, p, true);
@@ -379,7 +341,7 @@ template <class T> class attention_blocks {
   void finish_empty() {
     if (!c_.out_sums.there()) return;
     const i64 rows = c_.batches() * c_.queries();
-    const T value = c_.keys == 0 ? -std::numeric_limits<T>::infinity() : std::log(static_cast<T>(c_.keys));
+    const T value = c_.keys == 0 ? row::hidden : std::log(static_cast<T>(c_.keys));
     for (i64 r = 0; r < rows; ++r) memory<T>(c_.out_sums)[r] = value;
   }
 

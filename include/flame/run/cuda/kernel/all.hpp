@@ -1,5 +1,6 @@
 // Every kernel.
 #pragma once
+#include <flame/run/cuda/kernel/attention.hpp>
 #include <flame/run/cuda/kernel/attention16.hpp>
 #include <flame/run/cuda/kernel/finish.hpp>
 #include <flame/run/cuda/kernel/group.hpp>
