@@ -12,14 +12,13 @@ namespace flame::cuda_kernels {
 // The same bits at every run: gradients are made by tiles of keys and by tiles of queries, each in one order.
 class prepared_attention {
  public:
-  // alignments: of the step's tensors, in bytes. direct: without tensor cores. Throws flame::error for heads
-  // of more than 512 numbers, more axes than kernels walk, and extents and strides over 2^31.
-  prepared_attention(const library::attention& c, const std::vector<i64>& alignments, int architecture,
-                     bool direct = false)
+  // alignments: of the step's tensors, in bytes. architecture: of the GPU, 90 for sm_90. Throws flame::error
+  // for heads of more than 512 numbers, more axes than kernels walk, and extents and strides over 2^31.
+  prepared_attention(const library::attention& c, const std::vector<i64>& alignments, int architecture)
       : made_(c.made), backward_(c.backward) {
     collect(c);
     fill(c);
-    const int vector = architecture >= 80 && !direct ? vector_of(c, alignments) : 0;
+    const int vector = architecture >= 80 ? vector_of(c, alignments) : 0;
     const int dims = static_cast<int>((c.dims + 15) / 16 * 16), most = c.backward ? 128 : 192;
     if (vector >= 2 && dims <= most && dims > 0)
       choose_tensor_cores(c, dims, vector);
@@ -76,7 +75,7 @@ class prepared_attention {
     kernel::attention_arguments& a = arguments_;
     a.queries = small(c.queries(), "queries"), a.keys = small(c.keys, "keys"),
     a.dims = small(c.dims, "a head");
-    a.causal = c.causal, a.position = 0, a.scale = c.scale;
+    a.position = 0, a.scale = c.scale;
     a.mask = !c.mask.there() ? 0 : c.mask_element == dtype::boolean ? 1 : 2;
     batches_ = c.batches();
     i64 extents[attention::room] = {}, strides[attention::room][kernel::attention_tensors] = {};

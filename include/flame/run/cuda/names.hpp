@@ -70,7 +70,7 @@ namespace flame::cuda_kernels {
     case op::attend_query:
     case op::attend_key:
     case op::attend_value:
-      return prepared_attention(library::attention_of(s), operand_alignments(p, s), 90).names();
+      return prepared_attention(library::attention_of(s), operand_alignments(p, s), gpu.architecture).names();
     default: return names;
   }
 }

@@ -153,9 +153,8 @@ FLAME_KERNEL void __launch_bounds__(256, 2) attend(attention_arguments a, attent
   constexpr int each = tiles::each;
   __shared__ alignas(16) T shared[2 * tiles::side + tiles::square];
   begin_kernel();
-  const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place<Kind> p(a, memory, batch);
-  const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
+  int tile_number;
+  const attention_place<Kind> p(a, memory, tile_number);
   const tiles t(p, shared);
   const int query = tile_number * Rows;
   const i64 q = p.start(attention_q), k = p.start(attention_k), v = p.start(attention_v),
@@ -205,8 +204,7 @@ FLAME_KERNEL void __launch_bounds__(256, 2) attend(attention_arguments a, attent
     for (int c = 0; c < tiles::pieces; ++c) sums[c][i][0] *= share, sums[c][i][1] *= share;
     const int row = query + t.y * each + i;
     if (p.has(attention_out_sums) && t.x == 0 && row < a.queries)
-      static_cast<T*>(
-          memory.at[attention_out_sums])[p.start(attention_out_sums) + p.query(attention_out_sums, row)] =
+      p.template row_value<T>(attention_out_sums, p.start(attention_out_sums), row) =
           total[i] == 0 ? hidden : top[i] + logarithm(total[i]);
   }
   if (p.has(attention_out)) t.store(sums, attention_out, p.start(attention_out), true, query);
@@ -226,10 +224,8 @@ FLAME_DEVICE void slopes(const Tiles& t, int query, int key, T (&weights)[each][
     const int row = query + t.y * each + i;
     T sum = hidden, delta = 0;
     if (row < p.a.queries) {
-      sum = static_cast<const T*>(
-          p.memory.at[attention_sums])[p.start(attention_sums) + p.query(attention_sums, row)];
-      delta = static_cast<const T*>(
-          p.memory.at[attention_delta])[p.start(attention_delta) + p.query(attention_delta, row)];
+      sum = p.template row_value<T>(attention_sums, p.start(attention_sums), row);
+      delta = p.template row_value<T>(attention_delta, p.start(attention_delta), row);
     }
     const int position = p.causal ? p.position(row) : 0;
 #pragma unroll
@@ -250,9 +246,8 @@ FLAME_KERNEL void __launch_bounds__(256, 2) attend_keys(attention_arguments a, a
   constexpr int each = tiles::each;
   __shared__ alignas(16) T shared[2 * tiles::side + tiles::square];
   begin_kernel();
-  const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place<Kind> p(a, memory, batch);
-  const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
+  int tile_number;
+  const attention_place<Kind> p(a, memory, tile_number);
   const tiles t(p, shared);
   const int key = tile_number * Rows;
   const int keys = a.keys - key < Rows ? a.keys - key : Rows;
@@ -294,9 +289,8 @@ FLAME_KERNEL void __launch_bounds__(256, 2)
   constexpr int each = tiles::each;
   __shared__ alignas(16) T shared[2 * tiles::side + tiles::square];
   begin_kernel();
-  const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place<Kind> p(a, memory, batch);
-  const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
+  int tile_number;
+  const attention_place<Kind> p(a, memory, tile_number);
   const tiles t(p, shared);
   const int query = tile_number * Rows, past = p.seen(query, Rows);
   T dq[tiles::pieces][each][2] = {};

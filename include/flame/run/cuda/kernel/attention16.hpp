@@ -17,9 +17,8 @@ FLAME_KERNEL void __launch_bounds__(128, Dims == 16 ? 4 : 0)
                 room = 4 * tile > 64 * tiles::pitch ? 4 * tile : 64 * tiles::pitch;
   __shared__ alignas(16) u16 shared[room];  // of two stages, keys and values
   begin_kernel();
-  const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place<Kind> p(a, memory, batch);
-  const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
+  int tile_number;
+  const attention_place<Kind> p(a, memory, tile_number);
   const tiles t(p);
   const int query = tile_number * 64, past = p.seen(query, 64);
   const i64 k = p.start(attention_k), v = p.start(attention_v), mask = p.masked ? p.start(attention_mask) : 0;
@@ -95,8 +94,7 @@ FLAME_KERNEL void __launch_bounds__(128, Dims == 16 ? 4 : 0)
     share[h] = total[h] == 0 ? 0 : 1 / total[h];
     const int row = first + h * 8;
     if (p.has(attention_out_sums) && t.lane % 4 == 0 && row < a.queries)
-      static_cast<float*>(
-          memory.at[attention_out_sums])[p.start(attention_out_sums) + p.query(attention_out_sums, row)] =
+      p.template row_value<float>(attention_out_sums, p.start(attention_out_sums), row) =
           total[h] == 0 ? hidden : top[h] * ln_of_2 + ::logf(total[h]);
   }
   if (p.has(attention_out))
@@ -114,9 +112,8 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
   u16 *keys = shared, *values = shared + side, *queries = shared + 2 * side, *cotangents = queries + tile,
       *slopes = cotangents + tile;
   begin_kernel();
-  const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place<Kind> p(a, memory, batch);
-  const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
+  int tile_number;
+  const attention_place<Kind> p(a, memory, tile_number);
   const tiles t(p);
   const int key = tile_number * 64;
   const i64 q = p.start(attention_q), d = p.start(attention_d), sums_start = p.start(attention_sums),
@@ -132,13 +129,9 @@ FLAME_KERNEL void __launch_bounds__(128) attend_keys16(attention_arguments a, at
     end_fetches();
     for (int i = static_cast<int>(threadIdx.x); i < Queries; i += tiles::threads) {
       const bool inside = query + i < a.queries;
-      row_sums[i] = inside ? static_cast<const float*>(
-                                 memory.at[attention_sums])[sums_start + p.query(attention_sums, query + i)]
-                           : hidden_score<float>();
-      row_deltas[i] = inside
-                          ? static_cast<const float*>(
-                                memory.at[attention_delta])[delta_start + p.query(attention_delta, query + i)]
-                          : 0;
+      row_sums[i] =
+          inside ? p.template row_value<float>(attention_sums, sums_start, query + i) : hidden_score<float>();
+      row_deltas[i] = inside ? p.template row_value<float>(attention_delta, delta_start, query + i) : 0;
     }
     wait_for_fetches<0>();
     __syncthreads();
@@ -207,9 +200,8 @@ FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a,
                 room = 4 * tile > side ? 4 * tile : side;
   __shared__ alignas(16) u16 shared[room];
   begin_kernel();
-  const u32 batch = quotient(blockIdx.x, a.tiles);
-  const attention_place<Kind> p(a, memory, batch);
-  const int tile_number = static_cast<int>(blockIdx.x - batch * a.tiles.number);
+  int tile_number;
+  const attention_place<Kind> p(a, memory, tile_number);
   const tiles t(p);
   const int query = tile_number * 64, past = p.seen(query, 64);
   const i64 k = p.start(attention_k), v = p.start(attention_v);
@@ -232,13 +224,9 @@ FLAME_KERNEL void __launch_bounds__(128) attend_queries16(attention_arguments a,
   for (int h = 0; h < 2; ++h) {
     const int row = first + h * 8;
     const bool inside = row < a.queries;
-    sum[h] = inside ? static_cast<const float*>(
-                          memory.at[attention_sums])[p.start(attention_sums) + p.query(attention_sums, row)]
+    sum[h] = inside ? p.template row_value<float>(attention_sums, p.start(attention_sums), row)
                     : hidden_score<float>();
-    delta[h] = inside
-                   ? static_cast<const float*>(
-                         memory.at[attention_delta])[p.start(attention_delta) + p.query(attention_delta, row)]
-                   : 0;
+    delta[h] = inside ? p.template row_value<float>(attention_delta, p.start(attention_delta), row) : 0;
     position[h] = p.causal ? p.position(row) : 0;
   }
   float dq[tiles::columns][4] = {};

@@ -40,9 +40,10 @@ struct attention_strides {
 
 struct attention_arguments {
   i32 queries, keys, dims;
-  i32 causal, position;  // position: the query axis whose place counts
-  i32 mask;              // 0: none, 1: boolean, 2: of the operands' type
-  i32 batch_rank, query_rank;
+  i32 position;  // the query axis whose place a causal query compares
+  i32 mask;      // 0: none, 1: boolean, 2: of the operands' type
+  alignas(8) i32 batch_rank;
+  i32 query_rank;  // the two ranks lie so that one load fetches both
   double scale;
   divisor tiles;  // of each batch
   divisor batch[attention_batch_axes], query[attention_query_axes];
@@ -64,9 +65,12 @@ template <int Kind> struct attention_place {
   const attention_addresses& memory;
   u32 index[attention_batch_axes];
 
+  // tile: becomes which of its batch's tiles the block has.
   FLAME_DEVICE attention_place(const attention_arguments& arguments, const attention_addresses& addresses,
-                               u32 batch)
+                               int& tile)
       : a(arguments), memory(addresses) {
+    const u32 whole = quotient(blockIdx.x, a.tiles);
+    u32 batch = whole;
 #pragma unroll
     for (int i = attention_batch_axes - 1; i >= 0; --i) {
       index[i] = 0;
@@ -75,6 +79,7 @@ template <int Kind> struct attention_place {
       index[i] = batch - above * a.batch[i].number;
       batch = above;
     }
+    tile = static_cast<int>(blockIdx.x - whole * a.tiles.number);
   }
   FLAME_DEVICE bool has(int tensor) const { return memory.at[tensor] != nullptr; }
   FLAME_DEVICE i64 start(int tensor) const {
@@ -97,6 +102,10 @@ template <int Kind> struct attention_place {
       rest = above;
     }
     return offset;
+  }
+  // Query `row`'s number of a tensor that has one a query.
+  template <class T> FLAME_DEVICE T& row_value(int tensor, i64 start, int row) const {
+    return static_cast<T*>(memory.at[tensor])[start + query(tensor, row)];
   }
   FLAME_DEVICE i64 key(int tensor, int row) const { return static_cast<i64>(row) * a.strides[tensor].key; }
   // The place that a causal query compares with its keys'.
