@@ -161,15 +161,13 @@ constexpr void cut(const graph& g, const list<u8>& reading, const list<u8>& free
   for (int n = g.size() - 1; n >= 0; --n)
     if (forward.items[n])
       for (int x : g.args_of(n)) forward.items[x] = 1;
-  // What a call of the forward keeps is the forward's too.
-  for (int n = 0; n < g.size(); ++n)
-    if (g.is(n, op::result) && forward.items[g.arg(n, 0)]) forward.items[n] = 1;
-  // So are attention's statistics, which it makes on its way.
+  // What a call of the forward keeps is the forward's too, and so is what is costly and made of the forward's
+  // values alone: attention's statistics, which it makes on its way.
   for (int n = 0; n < g.size(); ++n) {
-    if (!g.is(n, op::attend_statistics)) continue;
-    for (int m = 0; m < g.size(); ++m)
-      if (g.is(m, op::attend) && forward.items[m] && g.arg(m, 0) == g.arg(n, 0) && g.arg(m, 1) == g.arg(n, 1))
-        forward.items[n] = 1;
+    if (forward.items[n] || g[n].arg_count == 0 || !(g.is(n, op::result) || is_costly(g, n))) continue;
+    bool all = true;
+    for (int x : g.args_of(n)) all = all && forward.items[x];
+    forward.items[n] = all;
   }
   // What the backward reads: it is made of all that is no value of the forward's.
   for (int n = g.size() - 1; n >= 0; --n) {
