@@ -1,7 +1,7 @@
 // The memory plan: steps that nobody needs are dropped, and buffers that do not live together share one
 // arena.
 #pragma once
-#include <flame/plan/order.hpp>
+#include <flame/plan/order_for_memory.hpp>
 
 namespace flame {
 
