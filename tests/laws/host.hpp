@@ -15,6 +15,8 @@ enum class layout : u8 {
   plain,
   strided,   // axes in the opposite order, every other element, rows apart, not aligned
   repeated,  // one element stands for all along the first axis: stride 0
+  shifted,   // plain, but begins one element behind where memory begins; results too
+  permuted,  // the axes in an order of its own for each shape, three elements behind where memory begins
 };
 
 // The function's outputs for values of its leaves.

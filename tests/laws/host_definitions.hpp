@@ -89,17 +89,26 @@ struct array {
   array a;
   i64 size = size_of(element), stride = how == layout::strided ? 2 : 1, reach = 1;
   int rank = static_cast<int>(shape.size());
+  // The axis that varies k-th fastest.
+  std::vector<int> order(static_cast<std::size_t>(rank));
+  for (int k = 0; k < rank; ++k)
+    order[static_cast<std::size_t>(k)] = how == layout::strided ? k : rank - 1 - k;
+  u64 drawn = 0;
+  for (i64 extent : shape) drawn = mix(drawn, static_cast<u64>(extent));
+  for (int k = how == layout::permuted ? rank : 0; k > 1; --k, drawn = mix(drawn, 1))
+    std::swap(order[static_cast<std::size_t>(k - 1)], order[drawn % static_cast<u64>(k)]);
   a.view.element = element;
   a.view.rank = rank;
   for (int k = 0; k < rank; ++k) {
-    int i = how == layout::strided ? k : rank - 1 - k;
+    int i = order[static_cast<std::size_t>(k)];
     i64 extent = shape[static_cast<std::size_t>(i)];
     a.view.extents[i] = extent;
     a.view.strides[i] = how == layout::repeated && i == 0 ? 0 : stride;
     if (extent > 0) reach += (extent - 1) * a.view.strides[i];
     stride = stride * extent + (how == layout::strided ? 3 : 0);
   }
-  a.offset = how == layout::strided ? static_cast<std::size_t>(size) : 0;
+  const i64 before = how == layout::strided || how == layout::shifted ? 1 : how == layout::permuted ? 3 : 0;
+  a.offset = static_cast<std::size_t>(before * size);
   a.bytes.resize(static_cast<std::size_t>(reach * size) + a.offset);
   a.view.data = a.bytes.data() + a.offset;
   return a;
@@ -130,7 +139,7 @@ template <class Body> void each_element(const array& a, Body body) {
   v.shape.assign(a.view.extents, a.view.extents + a.view.rank);
   v.resize();
   if (v.is_key())
-    std::memcpy(v.keys.data(), a.bytes.data(), 8 * v.keys.size());
+    std::memcpy(v.keys.data(), a.bytes.data() + a.offset, 8 * v.keys.size());
   else
     each_element(a, [&](i64 i, std::size_t at) { v[i] = read_element(a.bytes.data() + at, a.view.element); });
   return v;
@@ -199,18 +208,23 @@ values run_on_host(compiled& c, const leaf_values& given, layout how) {
   std::vector<std::vector<i64>> extents = c.cache->output_extents(in.operands);
   std::vector<array> out;
   for (int i = 0; i < c.info.output_count; ++i) {
-    out.push_back(make_array(c.info.outputs[i].element, extents[static_cast<std::size_t>(i)], layout::plain));
+    out.push_back(make_array(c.info.outputs[i].element, extents[static_cast<std::size_t>(i)],
+                             how == layout::shifted ? layout::shifted : layout::plain));
     std::fill(out.back().bytes.begin(), out.back().bytes.end(),
               std::byte{0xFF});  // NaN: nothing is taken for written
   }
-  for (array& a : out) a.view.data = a.bytes.data(), results.emplace_back(a.view);
+  for (array& a : out) a.view.data = a.bytes.data() + a.offset, results.emplace_back(a.view);
 #if defined(FLAME_TEST_CUDA)
   run_on_cuda(c, in, out);
 #else
   c.cache->run(in.operands, results);
 #endif
   values r;
-  for (const array& a : out) r.push_back(to_value(a));
+  for (const array& a : out) {
+    for (std::size_t i = 0; i < a.offset; ++i)
+      if (a.bytes[i] != std::byte{0xFF}) throw error("a law: a result was written before where it begins");
+    r.push_back(to_value(a));
+  }
   return r;
 }
 

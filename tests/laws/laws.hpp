@@ -111,6 +111,16 @@ struct options {
   double differences = 1e-6;       // gradients against finite differences, by norm
 };
 
+// What the laws of a process have generated: laws; programs run on one set of extents and one layout of
+// memory, of these those that differ in more than the element type; sets that an operation refused.
+struct tally {
+  int laws = 0, runs = 0, cases = 0, empty = 0, refused = 0;
+};
+inline tally& generated() {
+  static tally all;
+  return all;
+}
+
 // Output n of the tape: gradients, gradients of gradients, linearity, simplification, words, the host in
 // every element type, sizes, strides, broadcast inputs, NaN and infinities.
 void enrol(int n, const options& o);
@@ -128,7 +138,7 @@ inline bool remember(int (*formula)()) {
 }  // namespace flame::laws
 
 // LAW(softmax, softmax(x, col)); LAW(sum, sum(x, row), .linear = true)
-#define LAW(name, formula, ...)                                                     \
-  int law_##name() { return (formula).n; }                                          \
-  [[maybe_unused]] const bool known_##name = flame::laws::remember(law_##name);     \
+#define LAW(name, formula, ...)                                                 \
+  int law_##name() { return (formula).n; }                                      \
+  [[maybe_unused]] const bool known_##name = flame::laws::remember(law_##name); \
   TEST_CASE(#name) { flame::laws::enrol(law_##name(), flame::laws::options{__VA_ARGS__}); }
