@@ -86,7 +86,7 @@ shapes_of_network sizes(i64 count) {
                {axis_ptr<instances<path<"inner">>>, 2},
                {axis_ptr<instances<path<"adds">>>, count},
                {axis_ptr<instances<path<"outer">>>, count},
-               {axis_ptr<instances<path<"outer.inner">>>, 2}};
+               {&detail::own_axis<path<"outer">, axis_ptr<instances<path<"inner">>>>, 2}};
   return s;
 }
 
