@@ -1,4 +1,13 @@
 // What only run time can refuse: the same words from the reference evaluator and from the host.
+#include <flame/expr/activation.hpp>
+#include <flame/expr/arrange.hpp>
+#include <flame/expr/loss.hpp>
+#include <flame/expr/norm.hpp>
+#include <flame/expr/order.hpp>
+#include <flame/expr/patch.hpp>
+#include <flame/expr/rotary.hpp>
+#include <flame/expr/transposed.hpp>
+
 #include "../host.hpp"
 #include "../laws.hpp"
 
@@ -27,6 +36,18 @@ inline constexpr struct kh : dim<> {
 } kh;
 inline constexpr struct kw : dim<> {
 } kw;
+inline constexpr struct high : dim<> {
+} high;
+inline constexpr struct wide : dim<> {
+} wide;
+inline constexpr struct deep : dim<> {
+} deep;
+inline constexpr struct query : dim<> {
+} query;
+inline constexpr struct token : dim<> {
+} token;
+inline constexpr struct feature : dim<> {
+} feature;
 
 const auto x = leaf<f64, row, col>("x");
 const auto y = leaf<f64, row, col>("y");
@@ -37,6 +58,19 @@ const auto i = leaf<i32, plane>("i");
 const auto image = leaf<f64, height, width, channel>("image");
 const auto weight = leaf<f64, out, kh, kw, part>("weight");
 const auto u = leaf<f64, row, three, col>("u");
+const auto values_at = leaf<f64, row, plane>("values_at");
+const auto places = leaf<i32, row, plane>("places");
+const auto few = leaf<f64, plane>("few");
+const auto table = leaf<f64, other, col>("table");
+const auto label = leaf<i32, row>("label");
+const auto weights = leaf<f64, col>("weights");
+const auto turned = leaf<f64, channel, kh, kw, part>("turned");
+const auto cosine = leaf<f64, height, part>("cosine");
+const auto tokens = leaf<f64, token, feature>("tokens");
+const auto q = leaf<f64, query, feature>("q");
+const auto k = leaf<f64, token, feature>("k");
+const auto w = leaf<f64, token, feature>("w");
+const auto seen = leaf<bool, query, token>("seen");
 
 // A leaf's value of some shape; of elements where they matter.
 template <class Sym>
@@ -65,9 +99,9 @@ void refused(int n, const std::vector<std::string>& words,
     } catch (const error& e) {
       text = e.what();
     }
-    for (const std::string& w : words) {
+    for (const std::string& word : words) {
       INFO(text);
-      CHECK(text.find(w) != std::string::npos);
+      CHECK(text.find(word) != std::string::npos);
     }
   };
   refuses([&] { (void)evaluate(g, at); });
@@ -114,6 +148,74 @@ REFUSED("a pool that does not fit", max_pool(image),
         WORDS("flame::pool_take: a window of 2 does not fit into axis height of extent 1, padded by 0"),
         given(image, {1, 5, 3}))
 REFUSED("a value with other axes", x + 1.0, WORDS("x", "axes"), given(x, {3}))
+
+REFUSED("scatter_add beyond the end", scatter_add(x, places, values_at, col),
+        WORDS("scatter_add: index 3 is out of range", "has extent 3"), given(x, {2, 3}),
+        given(places, {2, 2}, {0, 1, 2, 3}), given(values_at, {2, 2}))
+REFUSED("scatter before the beginning", scatter(x, places, values_at, col),
+        WORDS("index -1 is out of range", "has extent 3"), given(x, {2, 3}),
+        given(places, {2, 2}, {0, 1, 2, -1}), given(values_at, {2, 2}))
+REFUSED("a row that a table does not have", embedding(table, i),
+        WORDS("gather: index 4 is out of range", "has extent 4"), given(table, {4, 3}), given(i, {2}, {0, 4}))
+REFUSED("more of the largest than there are", std::get<0>(top_k(x, col, plane)) * few,
+        WORDS("flame::top: axis col of extent 3 has fewer elements than axis plane of extent 4"),
+        given(x, {2, 3}), given(few, {4}))
+REFUSED("classes that have no weight", cross_entropy(x, label, {}, weights),
+        WORDS("argument ", ": axis col cannot have extent ", ": elsewhere it has extent "), given(x, {2, 3}),
+        given(label, {2}, {0, 1}), given(weights, {4}))
+REFUSED("channels that a transposed convolution's weight does not have", conv_transpose2d(image, turned),
+        WORDS("argument ", ": axis channel cannot have extent ", ": elsewhere it has extent "),
+        given(image, {2, 3, 4}), given(turned, {3, 3, 3, 2}))
+REFUSED("channels that groups of a transposed convolution do not divide",
+        (conv_transpose2d<conv_transpose_options{.groups = 2}>(image, turned)),
+        WORDS("flame::conv_data: 2 groups do not divide axis channel of extent 3"), given(image, {2, 3, 3}),
+        given(turned, {3, 3, 3, 2}))
+REFUSED("a padding that leaves nothing",
+        (conv_transpose2d<conv_transpose_options{.padding = 2}>(image, turned)),
+        WORDS("flame::conv_data: axis ", " cannot have extent -1, which is negative"),
+        given(image, {1, 1, 3}), given(turned, {3, 3, 3, 2}))
+REFUSED("a mean over a window that does not fit", (mean_pool<pool_options{.kernel = 3}>(image)),
+        WORDS("flame::pool_mean: a window of 3 does not fit into axis height of extent 2, padded by 0"),
+        given(image, {2, 3, 3}))
+REFUSED("channels that groups of a norm do not divide", group_norm<2>(image, 1e-5),
+        WORDS("axis channel of extent 3 cannot have axis ", "does not divide 3"), given(image, {2, 3, 3}))
+REFUSED("halves of an odd axis", geglu(x, col, other),
+        WORDS("axis col of extent 3 cannot have axis other as a part", "does not divide 3"), given(x, {2, 3}))
+REFUSED("parts of an axis that they do not divide", std::get<0>(chunk<2>(x, col, other)),
+        WORDS("axis col of extent 3 cannot have axis other as a part", "does not divide 3"), given(x, {2, 3}))
+REFUSED("rolled further than around", roll<4>(x, col), WORDS("cannot have extent -1, which is negative"),
+        given(x, {2, 3}))
+REFUSED("an element behind the last", select<4>(x, col),
+        WORDS("flame::slice: axis col of extent 3 is too short", "needs 5"), given(x, {2, 3}))
+REFUSED("side by side, of other rows", concatenate(x, col, values_at, plane, rest),
+        WORDS("argument ", ": axis row cannot have extent ", ": elsewhere it has extent "), given(x, {2, 3}),
+        given(values_at, {3, 3}))
+REFUSED("pixels of too few channels", (pixel_shuffle<2>(image, high, wide, deep)),
+        WORDS("axis channel of extent 6 cannot have axis deep as a part", "does not divide 6"),
+        given(image, {2, 3, 6}))
+REFUSED("an odd picture in pairs of pixels", (pixel_unshuffle<2>(image, high, wide, deep)),
+        WORDS("axis height of extent 3 cannot have axis high as a part", "does not divide 3"),
+        given(image, {3, 4, 6}))
+REFUSED("an odd picture in patches", (patchify<2>(image, token, feature)),
+        WORDS("axis height of extent 3 cannot have axis ", "does not divide 3"), given(image, {3, 4, 6}))
+REFUSED("fewer tokens than patches", (unpatchify<2>(tokens, height, width, channel)) * image,
+        WORDS("axis token cannot have extent 4: elsewhere it has extent 3"), given(tokens, {3, 8}),
+        given(image, {4, 4, 2}))
+REFUSED("features that make no pixels", (unpatchify<2>(tokens, height, width, channel)) * image,
+        WORDS("axis feature cannot have extent 8: elsewhere it has extent 7"), given(tokens, {4, 7}),
+        given(image, {4, 4, 2}))
+REFUSED("pairs of an odd axis", rotary(image, cosine, cosine, channel),
+        WORDS("axis channel cannot have extent 4: elsewhere it has extent 5"), given(image, {2, 2, 5}),
+        given(cosine, {2, 2}))
+REFUSED("queries and keys of other widths", attention(q, k, w, token, feature),
+        WORDS("argument ", ": axis feature cannot have extent ", ": elsewhere it has extent "),
+        given(q, {2, 5}), given(k, {3, 4}), given(w, {3, 4}))
+REFUSED("fewer values than keys", attention(q, k, w, token, feature),
+        WORDS("argument ", ": axis token cannot have extent ", ": elsewhere it has extent "),
+        given(q, {2, 4}), given(k, {3, 4}), given(w, {2, 4}))
+REFUSED("a mask of other keys", attention(q, k, w, token, feature, masked(seen)),
+        WORDS("argument ", ": axis token cannot have extent ", ": elsewhere it has extent "),
+        given(q, {2, 4}), given(k, {3, 4}), given(w, {3, 4}), given(seen, {2, 5}))
 
 }  // namespace
 }  // namespace flame::laws
