@@ -6,12 +6,14 @@ namespace flame {
 
 // quick_gelu(x) = x sigmoid(1.702 x), CLIP-L's (Hendrycks and Gimpel 2016)
 template <operand_type A> constexpr auto quick_gelu(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::quick_gelu(x)", shape_of<A>);
   return x * sigmoid(structural<bits_of(1.702)>{} * x);
 }
 
 // leaky_relu(x) = x for x > 0, else slope x; the derivative at 0 is the slope, as in PyTorch (Maas et al.
 // 2013).
 template <operand_type A> constexpr auto leaky_relu(const A& x, double slope = 0.01) {
+  FLAME_ACTIVATION_REFUSALS("flame::leaky_relu(x, slope)", shape_of<A>);
   using zero = structural_of<element_of<shape_of<A>>, 0>;
   return where(x > zero{}, x, x * slope);
 }
@@ -19,6 +21,7 @@ template <operand_type A> constexpr auto leaky_relu(const A& x, double slope = 0
 // elu(x) = x for x > 0, else alpha (exp x - 1); the derivative at 0 is alpha, as in PyTorch (Clevert et al.
 // 2015).
 template <operand_type A> constexpr auto elu(const A& x, double alpha = 1) {
+  FLAME_ACTIVATION_REFUSALS("flame::elu(x, alpha)", shape_of<A>);
   using zero = structural_of<element_of<shape_of<A>>, 0>;
   auto above = x > zero{};
   return where(above, x,
@@ -26,13 +29,20 @@ template <operand_type A> constexpr auto elu(const A& x, double alpha = 1) {
 }
 
 // mish(x) = x tanh(softplus x) (Misra 2019)
-template <operand_type A> constexpr auto mish(const A& x) { return x * tanh(softplus(x)); }
+template <operand_type A> constexpr auto mish(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::mish(x)", shape_of<A>);
+  return x * tanh(softplus(x));
+}
 
 // log_sigmoid(x) = log sigmoid x = -softplus(-x)
-template <operand_type A> constexpr auto log_sigmoid(const A& x) { return -softplus(-x); }
+template <operand_type A> constexpr auto log_sigmoid(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::log_sigmoid(x)", shape_of<A>);
+  return -softplus(-x);
+}
 
 // hardsigmoid(x) = clamp(x / 6 + 1 / 2, 0, 1); the derivative at -3 and 3 is 0, as in PyTorch.
 template <operand_type A> constexpr auto hardsigmoid(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::hardsigmoid(x)", shape_of<A>);
   using E = element_of<shape_of<A>>;
   auto inside = x * structural_of<E, bits_of(1.0 / 6)>{} + structural_of<E, bits_of(0.5)>{};
   auto low = where(x <= structural_of<E, bits_of(-3.0)>{}, structural_of<E, 0>{}, inside);
@@ -42,6 +52,7 @@ template <operand_type A> constexpr auto hardsigmoid(const A& x) {
 // hardswish(x) = x hardsigmoid(x) (Howard et al. 2019); the derivative at -3 is 0 and at 3 is 1, as in
 // PyTorch.
 template <operand_type A> constexpr auto hardswish(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::hardswish(x)", shape_of<A>);
   using E = element_of<shape_of<A>>;
   auto inside = x * (x * structural_of<E, bits_of(1.0 / 6)>{} + structural_of<E, bits_of(0.5)>{});
   auto low = where(x <= structural_of<E, bits_of(-3.0)>{}, structural_of<E, 0>{}, inside);
@@ -50,6 +61,7 @@ template <operand_type A> constexpr auto hardswish(const A& x) {
 
 #define FLAME_GATED(name, activated, other)                                                    \
   template <operand_type A, operand_type B> constexpr auto name(const A& a, const B& b) {      \
+    FLAME_ACTIVATION_REFUSALS("flame::" #name "(a, b)", shape_of<A>);                          \
     static_assert(detail::nested<shape_of<A>, shape_of<B>>,                                    \
                   "flame::" #name "(a, b): the axes of one operand must contain the other's"); \
     if constexpr (detail::nested<shape_of<A>, shape_of<B>>) return activated * other;          \

@@ -108,11 +108,13 @@ constexpr auto relu(const A& x) {
 // silu(x) = x sigmoid(x)
 template <operand_type A>
 constexpr auto silu(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::silu(x)", shape_of<A>);
   return x * sigmoid(x);
 }
 // gelu(x) = x (1 + erf(x / sqrt 2)) / 2
 template <operand_type A>
 constexpr auto gelu(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::gelu(x)", shape_of<A>);
   using E = element_of<shape_of<A>>;
   return structural_of<E, bits_of(0.5)>{} * x *
          (structural_of<E, bits_of(1.0)>{} + erf(structural_of<E, bits_of(0.70710678118654752440)>{} * x));
@@ -120,6 +122,7 @@ constexpr auto gelu(const A& x) {
 // gelu_tanh(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 template <operand_type A>
 constexpr auto gelu_tanh(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::gelu_tanh(x)", shape_of<A>);
   using E = element_of<shape_of<A>>;
   auto inner = structural_of<E, bits_of(0.79788456080286535588)>{} *
                (x + structural_of<E, bits_of(0.044715)>{} * x * x * x);
@@ -128,6 +131,7 @@ constexpr auto gelu_tanh(const A& x) {
 // softplus(x) = log(1 + exp x), without overflow
 template <operand_type A>
 constexpr auto softplus(const A& x) {
+  FLAME_ACTIVATION_REFUSALS("flame::softplus(x)", shape_of<A>);
   using E = element_of<shape_of<A>>;
   return maximum(x, structural_of<E, 0>{}) + log1p(exp(-abs(x)));
 }

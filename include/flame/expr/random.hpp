@@ -17,7 +17,11 @@ namespace detail {
 template <op Code, class Element, u64 Site, class Key, class... Axes>
 constexpr auto draw(const Key& k, types<Axes...>) {
   using with = inferred<Code, on_axes<Axes...>, with_numbers<Site, static_cast<u64>(dtype_of<Element>)>, shape_of<Key>>;
-  FLAME_REFUSALS("flame::uniform(key, axes...)", with::why);
+  if constexpr (Code == op::normal) {
+    FLAME_REFUSALS("flame::normal(key, axes...)", with::why);
+  } else {
+    FLAME_REFUSALS("flame::uniform(key, axes...)", with::why);
+  }
   return emit<Code, on_axes<Axes...>, with_numbers<Site, static_cast<u64>(dtype_of<Element>)>>(k);
 }
 template <class Shape>
@@ -52,6 +56,7 @@ constexpr auto normal_like(const Like&, const Key& k) {
 // dropout(x, p) = x / (1 - p) where a uniform draw is at least p, else 0 (Srivastava et al. 2014).
 template <u64 Site = 0, operand_type A, operand_type Key>
 constexpr auto dropout(const A& x, double p, const Key& k) {
+  FLAME_ACTIVATION_REFUSALS("flame::dropout(x, p, key)", shape_of<A>);
   return where(uniform_like<Site>(x, k) >= p, x * (1 / (1 - p)), 0);
 }
 

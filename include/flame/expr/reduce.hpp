@@ -40,11 +40,15 @@ FLAME_REDUCTION(min, op::min)
 template <operand_type A, axis... Axes>
 constexpr auto any(const A& a, const Axes&... axes) {
   static_assert(std::is_same_v<element_of<shape_of<A>>, bool>, "flame::any(x, axes...): x must be boolean");
+  static_assert((shape_of<A>::value().has(axis_ptr<Axes>) && ...),
+                "flame::any(x, axes...): an axis that is named is no axis of the operand");
   return max(a, axes...);
 }
 template <operand_type A, axis... Axes>
 constexpr auto all(const A& a, const Axes&... axes) {
   static_assert(std::is_same_v<element_of<shape_of<A>>, bool>, "flame::all(x, axes...): x must be boolean");
+  static_assert((shape_of<A>::value().has(axis_ptr<Axes>) && ...),
+                "flame::all(x, axes...): an axis that is named is no axis of the operand");
   return min(a, axes...);
 }
 

@@ -25,6 +25,10 @@
                 call ": an image has the axes [..., height, width, channel], "                                         \
                      "a weight [out, height, width, in]")
 
+// An activation speaks of itself, not of the functions that it is made of; some would take integers, and round.
+#define FLAME_ACTIVATION_REFUSALS(call, Shape)                                                                         \
+  static_assert(is_floating(dtype_of<element_of<Shape>>), call ": the operand must have a floating element type")
+
 // A composite of reductions speaks of itself, not of the reductions that it is made of. Shape: of the operand.
 #define FLAME_COMPOSITE_REFUSALS(call, Shape, ...)                                                                     \
   static_assert(is_floating(dtype_of<element_of<Shape>>), call ": the operand must have a floating element type");    \
