@@ -10,12 +10,9 @@ namespace {
 
 // ---- Leaves -----------------------------------------------------------------------------------------------
 
-inline constexpr struct row : dim<> {
-} row;
-inline constexpr struct col : dim<> {
-} col;
-inline constexpr struct plane : dim<> {
-} plane;
+struct row : dim<> {};
+struct col : dim<> {};
+struct plane : dim<> {};
 
 constexpr const axis_info* all_axes[] = {axis_ptr<struct row>, axis_ptr<struct col>, axis_ptr<struct plane>};
 

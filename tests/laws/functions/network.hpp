@@ -31,13 +31,16 @@ template <mask In> struct in_mask {
   static constexpr bool has(int i) { return In.has(i); }
 };
 
-// In which direction the gradient with respect to leaf L is looked at.
-template <const leaf_info* L> struct direction {
+// In which direction the gradient with respect to leaf I of F is looked at. (clang 14 takes no address of a
+// leaf, a part of an array, as an argument.)
+template <const function_info* F, int I> struct direction {
+  static constexpr const leaf_info* L = F->leaves[I];
   static constexpr leaf_info info{mix(0xD14EC7, L->id), leaf_kind::argument, L->type, "direction"};
 };
 
-// (sum, a, b) -> sum + <a, b> for one instance of the stack L.
-template <const leaf_info* L> struct inner_product {
+// (sum, a, b) -> sum + <a, b> for one instance of the stack that leaf I of F is.
+template <const function_info* F, int I> struct inner_product {
+  static constexpr const leaf_info* L = F->leaves[I];
   static constexpr text name = "inner product";
   static constexpr tensor_type instance() {
     tensor_type t;
@@ -65,7 +68,7 @@ template <const function_info* F, mask In, keep Policy> struct along_directions 
   static constexpr text name = "along";
   template <int I> static constexpr const function_info* product_of() {
     if constexpr (In.has(I) && F->leaves[I]->type.stack == 1)
-      return &frozen<inner_product<F->leaves[I]>>::info;
+      return &frozen<inner_product<F, I>>::info;
     else
       return nullptr;
   }
@@ -74,7 +77,7 @@ template <const function_info* F, mask In, keep Policy> struct along_directions 
     const leaf_info* directions[static_cast<unsigned>(F->leaf_count) + 1] = {};
   };
   template <int... I> static constexpr table_type make_table(std::integer_sequence<int, I...>) {
-    return {{product_of<I>()..., nullptr}, {&direction<F->leaves[I]>::info..., nullptr}};
+    return {{product_of<I>()..., nullptr}, {&direction<F, I>::info..., nullptr}};
   }
   static constexpr table_type table = make_table(std::make_integer_sequence<int, F->leaf_count>{});
 

@@ -4,8 +4,7 @@
 namespace flame::laws {
 namespace {
 
-inline constexpr struct batch : dim<> {
-} batch;
+struct batch : dim<> {};
 inline constexpr struct feature : dim<> {
 } feature;
 inline constexpr struct hidden : dim<> {

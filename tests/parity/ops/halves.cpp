@@ -119,7 +119,9 @@ void check_halves(const std::string& file_name, int least) {
     });
     double worst = 0;
     std::string of;
-    for (const auto& [name, e] : t.operations) {
+    for (const auto& kind : t.operations) {
+      const std::string& name = kind.first;
+      const errors_of_operation& e = kind.second;
       const double allowed = std::max(e.theirs, e.once),
                    ratio = allowed > 0 ? std::sqrt(e.ours / allowed) : 0;
       INFO(name << " in " << name_of_half(d) << ": " << std::sqrt(e.ours) << ", PyTorch "
