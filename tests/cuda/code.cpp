@@ -8,6 +8,9 @@
 #include <flame/expr/gradient.hpp>
 #include <flame/expr/random.hpp>
 
+#include <cstdlib>
+#include <fstream>
+
 #include "../../bench/formulas.hpp"
 #include "../../bench/steps.hpp"
 #include "code/checks.hpp"
@@ -47,6 +50,17 @@ TEST_CASE("training steps of the examples") {
   steps::all<host>([](const std::function<void()>& call) { return call(), 0.0; });
   CHECK(of_steps().kernels.size() > 40);
   of_steps().check("training steps");
+}
+
+// ---- Models ----
+
+TEST_CASE("SDXL's blocks in training, at the sizes of 1024 x 1024, in bf16") {
+  std::ifstream list(std::string(std::getenv("FLAME_TESTS")) + "/cuda/lists/sdxl.txt");
+  collection all;
+  for (std::string line; std::getline(list, line);)
+    if (!line.empty() && line[0] != '#') all.kernels.insert(line);
+  CHECK(all.kernels.size() > 60);
+  all.check("SDXL's blocks");
 }
 
 // ---- Formulas ----

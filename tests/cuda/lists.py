@@ -1,7 +1,7 @@
 """cuda.lists: the lists of kernels in kernels/cuda/ are what the examples start on an H200 at their default sizes.
 
-lists.py [--write] MNIST DIFFUSION BLOCK: the examples, linked with tests/cuda/lists/planned.cpp, and tests/cost/block_names.cpp,
-which prints its names. --write makes the lists anew.
+lists.py [--write] MNIST DIFFUSION SDXL BLOCK: the examples and SDXL's blocks, linked with tests/cuda/lists/planned.cpp, and
+tests/cost/block_names.cpp, which prints its names. --write makes the lists anew.
 """
 import pathlib
 import sys
@@ -10,7 +10,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
 
-mnist, diffusion, block = sys.argv[-3:]
+mnist, diffusion, sdxl, block = sys.argv[-4:]
 # Training with every size as it is by default, testing, saving, drawing.
 short = ["--device", "cuda", "--epochs", "1", "--limit", "128"]
 examples = {
@@ -23,13 +23,15 @@ examples = {
 lists = {}  # of names, by their files
 problems = []
 with tempfile.TemporaryDirectory() as folder:
-    for name, command in {**examples, "block": [block]}.items():
+    for name, command in {**examples, "sdxl": [sdxl], "block": [block]}.items():
         record = pathlib.Path(folder) / name
         result = harness.run(command, cwd=folder, environment={"FLAME_KERNEL_LIST": str(record)})
         if result.code != 0:
             problems.append(f"{name}: {' '.join(command)} fails:\n{harness.short(result.output)}")
         elif name == "block":
             lists["tests/cost/block.txt"] = "# What tests/cost/block_names.cpp prints", result.output
+        elif name == "sdxl":
+            lists["tests/cuda/lists/sdxl.txt"] = "# What SDXL's blocks start in training on an H200", record.read_text()
         else:
             lists[f"kernels/cuda/{name}.txt"] = f"# What the example {name} starts on an H200", record.read_text()
 

@@ -24,7 +24,7 @@ struct part_of : dim<Axis::extent == dynamic ? dynamic : Axis::extent / (N < 1 ?
 };
 // A, then B: what concatenate gives.
 template <class A, class B>
-struct joined : dim<A::extent == dynamic || B::extent == dynamic ? dynamic : A::extent + B::extent> {
+struct joined_axis : dim<A::extent == dynamic || B::extent == dynamic ? dynamic : A::extent + B::extent> {
   static constexpr u64 id = mix(mix(0x701D, axis_of<A>::id()), axis_of<B>::id());
   static constexpr i64 derived(const auto& of) { return of(A{}) + of(B{}); }
 };

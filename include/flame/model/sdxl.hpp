@@ -74,7 +74,7 @@ template <class Place, const auto& Below, const auto& Out, const auto& First, co
           const auto& Third, bool Attends, bool Doubles, keep Kept>
 struct up_block {
   template <const auto& A, const auto& B>
-  static constexpr const auto& both = flame::detail::axis_object<joined<tag_of<A>, tag_of<B>>>;
+  static constexpr const auto& both = flame::detail::axis_object<joined_axis<tag_of<A>, tag_of<B>>>;
 
   BOOST_HANA_DEFINE_STRUCT(
       up_block, (typename residual_member<Place, "resnets.0", both<Below, First>, Out>::type, resnet_0),
@@ -118,7 +118,7 @@ struct up_block {
 // Kept: what of each transformer block is kept for the backward.
 template <class Place, keep Kept = keep::caller> struct sdxl_net {
   using sizes_axis = merged_axis<tag_of<size_number>, tag_of<size_feature>>;
-  using label_axis = joined<tag_of<pooled>, sizes_axis>;
+  using label_axis = joined_axis<tag_of<pooled>, sizes_axis>;
   static constexpr conv_options same{.padding = 1};
 
   BOOST_HANA_DEFINE_STRUCT(

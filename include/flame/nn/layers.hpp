@@ -95,7 +95,7 @@ struct convolution_layer {
   constexpr auto operator()(const auto& x) const {
     auto y = add_bias(conv2d<Options>(renamed(x), weight));
     if constexpr (adapted)
-      return y + conv2d(conv2d<Options>(renamed(x), lora_A), lora_B) * lora_scale;
+      return y + conv2d(conv2d<Options>(renamed(x), lora_A * lora_scale), lora_B);
     else
       return y;
   }

@@ -62,8 +62,8 @@ template <class Place, const auto& In, const auto& Out, bool Bias = true, class 
   constexpr auto operator()(const auto& x) const {
     auto y = add_bias(matmul(renamed(x), weight, weight_in{}));
     if constexpr (adapted) {
-      auto low = matmul(matmul(renamed(x), lora_A, weight_in{}), lora_B, rank{});
-      return y + low * lora_scale;
+      // A is scaled, which is small, and nothing that has the size of x or y, forwards and backwards.
+      return y + matmul(matmul(renamed(x), lora_A * lora_scale, weight_in{}), lora_B, rank{});
     } else {
       return y;
     }

@@ -20,6 +20,7 @@ enum class making : u8 {
   alias,      // permute, broadcast: for an elementwise reader the same value; else a view, or a copy
   view,       // rename, split, merge, slice: the operand's memory under other axes
   fused,      // pointwise or a reduction: part of a group
+  again,      // pointwise: made in every group that reads it
   library,    // a step of its own
   call,       // a step of its own; its results are views
 };
@@ -112,7 +113,8 @@ struct state {
     return parent.push(parent.size());
   }
 
-  constexpr explicit state(const graph& graph_) : g(graph_) {
+  // again: by node, what is made where it is read (see recomputed); none where it is empty.
+  constexpr explicit state(const graph& graph_, const list<u8>& again = {}) : g(graph_) {
     const int n = g.size();
     how.resize(n, making::dead);
     readers.resize(n);
@@ -125,10 +127,10 @@ struct state {
       if (alive[i])
         for (int k = 0; k < g[i].arg_count; ++k) alive[g.arg(i, k)] = 1;
     for (int i = 0; i < n; ++i)
-      if (alive[i]) how[i] = making_of(i);
+      if (alive[i]) how[i] = again.size() && again[i] ? making::again : making_of(i);
     for (int i = 0; i < n; ++i) {
       if (!alive[i]) continue;
-      bool computes = how[i] == making::fused || how[i] == making::uniform;
+      bool computes = how[i] == making::fused || how[i] == making::uniform || how[i] == making::again;
       for (int k = 0; k < g[i].arg_count; ++k) {
         int a = computes ? meant(g, g.arg(i, k)) : g.arg(i, k);
         if (readers[a].empty() || readers[a].back() != i) readers[a].push(i);
@@ -197,7 +199,8 @@ struct state {
 
   // What reader r asks of the height of what it reads, if they do not share a step.
   constexpr int above(int r) {
-    if (how[r] == making::view || how[r] == making::alias || how[r] == making::uniform) return height[r];
+    if (how[r] == making::view || how[r] == making::alias || how[r] == making::uniform || how[r] == making::again)
+      return height[r];
     return (how[r] == making::fused ? group_height[find(group_of[r])] : height[r]) + 1;
   }
 
@@ -284,6 +287,7 @@ struct state {
       case making::library:
       case making::call: return height[a] > group_height[into];
       case making::uniform:
+      case making::again:
         for (int k = 0; k < g[a].arg_count; ++k)
           if (!made_before(g.arg(a, k), from, into)) return false;
         return true;

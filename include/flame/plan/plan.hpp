@@ -38,6 +38,14 @@ class planner {
     for (int i = 0; i < fn.g.outputs.size() && i < targets.size(); ++i)
       if (planning::has_target(targets[i]) && !planning::has_target(fr.targets[fn.g.outputs[i]]))
         fr.targets[fn.g.outputs[i]] = targets[i];
+    // An output that only names the axes of a value anew: the value is written there.
+    for (int i = 0; i < fn.g.outputs.size() && i < targets.size(); ++i) {
+      int n = fn.g.outputs[i];
+      while (fn.g.is(n, op::merge) || fn.g.is(n, op::split) || fn.g.is(n, op::rename)) n = fn.g.arg(n, 0);
+      if (!targets[i].stacked && targets[i].one.buffer >= 0 && targets[i].one.contiguous() &&
+          !planning::has_target(fr.targets[n]))
+        fr.targets[n] = targets[i];
+    }
     planning::place_parts(fr);
     for (const fused_step& s : fn.f.steps) {
       if (s.call)
