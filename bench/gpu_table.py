@@ -43,6 +43,16 @@ def attention(folder):
         yield name, row["us"], peer.get("us"), f"{row['tflops']} TFLOP/s{beside}"
 
 
+def blocks(folder):
+    theirs = by_name(folder / "blocks.torch.jsonl")
+    for name, row in by_name(folder / "blocks.flame.jsonl").items():
+        peer = theirs.get(name, {})
+        if "ms" in row:
+            yield name, row["ms"] * 1e3, peer["ms"] * 1e3 if peer else None, ""
+        else:
+            yield name, row["bytes"] / 1e6, peer["bytes"] / 1e6 if peer else None, "MB"
+
+
 def eager(folder):
     for name, row in by_name(folder / "eager.flame.jsonl").items():
         yield name, row["us"], None, f"of the host; {row['wall_us']:.2f} us until it is done"
@@ -71,7 +81,7 @@ def main():
     given = parser.parse_args()
     machine = given.folder / "machine.txt"
     about = given.about or (machine.read_text().strip() if machine.exists() else "")
-    rows = [row for part in (groups, steps, eager, transform, attention) for row in part(given.folder)]
+    rows = [row for part in (groups, steps, blocks, eager, transform, attention) for row in part(given.folder)]
     if given.peers:
         rows = list(with_peers(rows, given.peers))
     rows = [(name, round(us, 3), peer if peer is None else round(peer, 3), note) for name, us, peer, note in rows]
