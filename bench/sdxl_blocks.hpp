@@ -64,10 +64,7 @@ template <class Backend> void transformer(timer milliseconds, i64 wide, i64 toke
   model_extents given;
   given.axes = {channel<1> == wide, context == 2048, batch == 4, token == tokens};
   given.adapted = {{.path = "*", .rank = 16, .alpha = 16}};
-  model<transformer_net, Backend, f32, on_linears> m(given);
-  edit_on_host(m.flat(), [&](std::span<f32> flat) {
-    for (const weight& w : m.weights()) initialise(flame::detail::values_at(flat, w, w.offset), w, key(0));
-  });
+  const auto m = init<transformer_net, Backend, f32, on_linears>(key(0), given);
   auto step =
       train_step<trainable<"*.lora_*", "input">>(m, weighed, sgd{.lr = 0}, {.precision = precision::bf16});
   const auto x = random_on<Backend>(1, batch == 4, token == tokens, channel<1> == wide),

@@ -192,8 +192,7 @@ template <template <class> class Net, const auto& Out, class E> void residual(co
   given.axes = {batch == b, height == h, width == w, channel<0> == from, condition == e};
   if (!std::is_same_v<tag_of<Out>, channels<0>>) given.axes.push_back(Out == to);
   if (rank) given.adapted = {{.path = "*", .rank = rank, .alpha = 2.0 * static_cast<double>(rank)}};
-  model<Net, host, E, on_residual> m(given);
-  for (const weight& w2 : m.weights()) initialise(m.values(w2), w2, key(0));
+  const auto m = init<Net, host, E, on_residual>(key(0), given);
   generate(m);
   using image = basic_tensor<host, E, tag_of<batch>, tag_of<height>, tag_of<width>, channels<0>>;
   using result = basic_tensor<host, E, tag_of<batch>, tag_of<height>, tag_of<width>, tag_of<Out>>;
@@ -234,8 +233,7 @@ template <class E> void transformer(const std::string& name) {
   given.axes = {batch == b, height == h, width == w, channel<1> == c, word == n, context == from};
   given.stacks = {instances_of("transformer_blocks", about["depth"].get<i64>())};
   if (rank) given.adapted = {{.path = "*", .rank = rank, .alpha = 1.5 * static_cast<double>(rank)}};
-  model<probed_transformer, host, E, on_linears> m(given);
-  for (const weight& w2 : m.weights()) initialise(m.values(w2), w2, key(0));
+  const auto m = init<probed_transformer, host, E, on_linears>(key(0), given);
   generate(m);
   using image = basic_tensor<host, E, tag_of<batch>, tag_of<height>, tag_of<width>, channels<1>>;
   using texts = basic_tensor<host, E, tag_of<batch>, tag_of<word>, tag_of<context>>;
@@ -272,32 +270,19 @@ template <class E> void net(const std::string& name) {
   const i64 b = about["batch"], h = about["height"], w = about["width"], n = about["word"],
             from = about["context"], pool = about["pooled"], feature = about["size_feature"],
             e = about["condition"], rank = about["rank"];
-  model_extents given;
-  given.axes = {batch == b,
-                height == h,
-                width == w,
-                word == n,
-                latent == 4,
-                context == from,
-                pooled == pool,
-                size_feature == feature,
-                condition == e,
-                channel<0> == about["channels"][0].get<i64>(),
-                channel<1> == about["channels"][1].get<i64>(),
-                channel<2> == about["channels"][2].get<i64>()};
-  const i64 shallow = about["depth"][0], deep = about["depth"][1];
-  for (const char* level : {"down_blocks.1.attentions.", "up_blocks.1.attentions."})
-    for (const char* i : {"0", "1", "2"})
-      given.stacks.push_back(instances_of(std::string(level) + i + ".transformer_blocks", shallow));
-  for (const char* level : {"down_blocks.2.attentions.", "mid_block.attentions.", "up_blocks.0.attentions."})
-    for (const char* i : {"0", "1", "2"})
-      given.stacks.push_back(instances_of(std::string(level) + i + ".transformer_blocks", deep));
+  sdxl_sizes sizes_of_net{
+      .latent = 4, .condition = e, .context = from, .pooled = pool, .size_feature = feature};
+  for (std::size_t i = 0; i < 3; ++i) sizes_of_net.channels[i] = about["channels"][i];
+  for (std::size_t i = 0; i < 2; ++i) sizes_of_net.depth[i] = about["depth"][i];
+  model_extents given = extents_of(sizes_of_net);
+  for (const axis_extent& a :
+       {axis_extent(batch == b), axis_extent(height == h), axis_extent(width == w), axis_extent(word == n)})
+    given.axes.push_back(a);  // of the probes
   if (rank)
     given.adapted = {{.path = "*", .rank = rank, .alpha = 8},
                      {.path = "*resnets.1.conv1", .rank = 2, .alpha = 8},
                      {.path = "mid_block.attentions.0.proj_in", .rank = 3, .alpha = 8}};
-  model<probed_net, host, E, on_net> m(given);
-  for (const weight& w2 : m.weights()) initialise(m.values(w2), w2, key(0));
+  const auto m = init<probed_net, host, E, on_net>(key(0), given);
   generate(m);
   using image = basic_tensor<host, E, tag_of<batch>, tag_of<height>, tag_of<width>, tag_of<latent>>;
   const auto x =
@@ -337,4 +322,27 @@ TEST_CASE("transformers") {
 TEST_CASE("the net, plain and adapted") {
   net<f32>("net.plain");
   net<f32>("net.adapted");
+}
+
+TEST_CASE("SDXL base 1.0 by its sizes: 1680 tensors, 2,567,463,684 parameters") {
+  model_layout layout;
+  layout.given = extents_of(sdxl_sizes{});
+  flame::detail::layout_visitor visitor{layout};
+  flame::visit<sdxl<root<symbols<f32>>>>(visitor);
+  visitor.place();
+  i64 parameters = 0;
+  for (const weight& w : layout.weights) parameters += w.elements();
+  CHECK(layout.weights.size() == 1680);
+  CHECK(parameters == 2567463684);
+  auto shape = [&](const char* path) {
+    for (const weight& w : layout.weights)
+      if (w.path == path) return flame::detail::file_shape(w);
+    return std::vector<i64>{};
+  };
+  CHECK(shape("add_embedding.linear_1.weight") == std::vector<i64>{1280, 2816});
+  CHECK(shape("down_blocks.2.attentions.1.transformer_blocks.9.attn2.to_k.weight") ==
+        std::vector<i64>{1280, 2048});
+  CHECK(shape("up_blocks.0.resnets.2.conv1.weight") == std::vector<i64>{1280, 1920, 3, 3});
+  CHECK(shape("up_blocks.1.attentions.2.transformer_blocks.1.ff.net.0.proj.weight") ==
+        std::vector<i64>{5120, 640});
 }

@@ -5,6 +5,9 @@
 #include <flame/model/residual_block.hpp>
 #include <flame/model/spatial_transformer.hpp>
 #include <flame/model/unet_axes.hpp>
+#include <flame/nn/weights.hpp>
+
+#include <string>
 
 namespace flame::unet {
 
@@ -160,5 +163,31 @@ template <class Place, keep Kept = keep::caller> struct sdxl_net {
   }
 };
 template <class Place> using sdxl = sdxl_net<Place>;
+
+// The sizes of an SDXL; as they are, those of Stable Diffusion XL base 1.0.
+struct sdxl_sizes {
+  i64 channels[3] = {320, 640, 1280};  // of each level
+  i64 depth[2] = {2, 10};  // transformer blocks in each transformer of the second and the third level
+  i64 latent = 4, condition = 1280, context = 2048, pooled = 1280, size_feature = 256;
+};
+// What init needs: init<sdxl, host>(key(0), extents_of(sdxl_sizes{})).
+[[nodiscard]] inline model_extents extents_of(const sdxl_sizes& s) {
+  model_extents e;
+  e.axes = {channel<0> == s.channels[0],           channel<1> == s.channels[1],
+            channel<2> == s.channels[2],           flame::unet::latent == s.latent,
+            flame::unet::condition == s.condition, flame::unet::context == s.context,
+            flame::unet::pooled == s.pooled,       flame::unet::size_feature == s.size_feature};
+  auto transformers = [&](const std::string& block, int count, i64 depth) {
+    for (int i = 0; i < count; ++i)
+      e.stacks.push_back(
+          instances_of(block + ".attentions." + std::to_string(i) + ".transformer_blocks", depth));
+  };
+  transformers("down_blocks.1", 2, s.depth[0]);
+  transformers("down_blocks.2", 2, s.depth[1]);
+  transformers("mid_block", 1, s.depth[1]);
+  transformers("up_blocks.0", 3, s.depth[1]);
+  transformers("up_blocks.1", 3, s.depth[0]);
+  return e;
+}
 
 }  // namespace flame::unet

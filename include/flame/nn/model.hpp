@@ -62,6 +62,16 @@ template <class To, template <class> class Net, class Backend, class Element, cl
   return model<Net, To, Element, Adapters>(m.layout().given).with(to<To>(m.flat()));
 }
 
+// A model with fresh weights, from all that its extents say (model/sdxl.hpp has those of a known model).
+template <template <class> class Net, class Backend, class Element = f32, class Adapters = no_adapters>
+model<Net, Backend, Element, Adapters> init(key k, const model_extents& given) {
+  model<Net, Backend, Element, Adapters> m(given);
+  edit_on_host(m.flat(), [&](std::span<Element> flat) {
+    for (const weight& w : m.weights()) initialise(detail::values_at(flat, w, w.offset), w, k);
+  });
+  return m;
+}
+
 // A model with fresh weights: init<net, host>(key(0), channel == 96, instances_of("blocks", 4)). The extents
 // of run-time axes are given by axis, the number of a stack's instances by its path. With adapters<...>,
 // lora{...} says which members are adapted.
@@ -78,11 +88,7 @@ model<Net, Backend, Element, Adapters> init(key k, const Given&... given) {
       e.axes.push_back(g);
   };
   (take(given), ...);
-  model<Net, Backend, Element, Adapters> m(e);
-  edit_on_host(m.flat(), [&](std::span<Element> flat) {
-    for (const weight& w : m.weights()) initialise(detail::values_at(flat, w, w.offset), w, k);
-  });
-  return m;
+  return init<Net, Backend, Element, Adapters>(k, e);
 }
 
 }  // namespace flame
