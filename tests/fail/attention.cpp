@@ -8,6 +8,8 @@
 // error 6: flame::attention(q, k, v, token, dim): the element types differ
 // error 7: flame::attention(q, k, v, token, dim): the operand must have a floating element type
 // error 8: flame::attention(q, k, v, token, dim, options...): an option is causal(token), masked(mask) or scaled(number)
+// error 9: flame::attention(q, k, v, token, dim, options...): an option is causal(token), masked(mask) or scaled(number)
+// error 10: flame::attention(q, k, v, token, dim, options...): an option is causal(token), masked(mask) or scaled(number)
 #include <flame/expr/attention.hpp>
 
 using namespace flame;
@@ -58,6 +60,10 @@ auto refused = attention(q, wide_k, k, token, feature);
 auto refused = attention(whole_q, whole_k, whole_k, token, feature);
 #elif MUST_FAIL == 8
 auto refused = attention(q, k, k, token, feature, causal(query), 3);
+#elif MUST_FAIL == 9
+auto refused = attention(q, k, k, token, feature, 3);
+#elif MUST_FAIL == 10
+auto refused = attention(q, k, k, token, feature, seen);
 #else
 auto taken_1 = attention(q, k, k, token, feature);
 auto taken_2 = attention(q, k, k, token, feature, causal(query));

@@ -147,7 +147,9 @@ constexpr auto attention(const Q& q, const K& k, const V& v, const Token&, const
                         shape_of<Q>::value().has(axis_ptr<D>) && shape_of<K>::value().has(axis_ptr<D>);
   static_assert(
       fits, "flame::attention(q, k, v, token, dim): k and v must have the axis token, q and k the axis dim");
-  constexpr bool by_hand = sizeof...(Options) == 1 && !(detail::is_attention_option<Options> || ...);
+  constexpr bool by_hand =
+      sizeof...(Options) == 1 && ((std::is_class_v<Options> && !detail::is_attention_option<Options> &&
+                                   !operand_type<Options> && !axis<Options>)&&...);
   constexpr bool known = by_hand || (detail::is_attention_option<Options> && ...);
   static_assert(
       known,
