@@ -14,7 +14,7 @@
 namespace sdxl_blocks {
 
 using namespace flame;
-using namespace flame::unet;
+using namespace flame::stable_diffusion;
 
 inline constexpr struct token : dim<> {
 } token;
@@ -56,8 +56,8 @@ void report(timer milliseconds, const std::string& name, Step& step, const T&...
 }
 
 // sum(y * target): the cotangent of the block is the target.
-inline constexpr auto weighed = [](auto m, auto target, auto... inputs) {
-  return sum(m(inputs...) * cast<f32>(target));
+inline constexpr auto weighed = [](auto m, auto target, auto x, auto beside) {
+  return sum(m(x, beside) * cast<f32>(target));
 };
 
 template <class Backend> void transformer(timer milliseconds, i64 wide, i64 tokens) {

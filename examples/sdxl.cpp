@@ -9,7 +9,7 @@
 #include <cstdio>
 
 using namespace flame;
-using namespace flame::unet;
+using namespace flame::stable_diffusion;
 
 // What is learned: the noise in x, which is signal * latent + sqrt(1 - signal^2) * noise.
 inline constexpr auto loss_of = [](auto net, auto latents, auto t, auto signal, auto text, auto pooled_text, auto sizes,

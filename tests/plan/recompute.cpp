@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <flame/language.hpp>
+#include <flame/pass/simplify.hpp>
 #include <flame/plan/explain.hpp>
+#include <flame/plan/fuse.hpp>
 #include <flame/run/create.hpp>
 #include <flame/run/function.hpp>
 #include <flame/run/program_cache.hpp>
@@ -95,6 +97,24 @@ TEST_CASE("batch norm: the same of other axes") {
   const traffic t = traffic_of(norm, x, scale, shift);
   CHECK(t.reads == doctest::Approx(3).epsilon(0.02));
   CHECK(t.writes == doctest::Approx(1).epsilon(0.02));
+}
+
+TEST_CASE("a chain of norms is not computed from its beginning in each kernel") {
+  static constexpr auto norm = [](auto a) {
+    auto centred = a - mean(a, batch, height, width);
+    return exp(tanh(centred * rsqrt(mean(centred * centred, batch, height, width) + 1e-5)));
+  };
+  const auto chain = [](auto a) { return norm(norm(norm(norm(norm(norm(norm(norm(a)))))))); };
+  const graph g = simplify(graph_of(*function_of<decltype(chain), shape_of<decltype(x)>>));
+  int most = 0, all = 0;
+  for (const fused_step& s : fuse(g).steps) {
+    int expensive = 0;
+    for (const instruction& i : s.code.body)
+      expensive += i.code == static_cast<u8>(op::tanh) || i.code == static_cast<u8>(op::exp);
+    most = std::max(most, expensive), all += expensive;
+  }
+  CHECK(most <= 4);
+  CHECK(all <= 4 * 16);
 }
 
 }  // namespace

@@ -55,6 +55,16 @@ template <class Fn> void check_steps() {
   CHECK(p.steps.size() == kernels(cache.function()));
 }
 
+inline constexpr struct all : dim<> {
+} all;
+// A call's result that is an output under another name for its axes, and that others read.
+struct names_and_reads {
+  constexpr auto operator()(auto p) const {
+    auto r = call(soft{}, p);
+    return outputs(merge(r, row, col, all), r * 2_c, sum(r, col));
+  }
+};
+
 }  // namespace
 
 TEST_CASE("as many steps run as kernels() says") {
@@ -66,4 +76,19 @@ TEST_CASE("as many steps run as kernels() says") {
   check_steps<calls_both>();
   check_steps<given>();
   check_steps<twice>();
+}
+
+TEST_CASE("a call's result that is written under other axes, and read") {
+  const auto x = normal(key(1), row == 5, col == 7);
+  program_cache cache(*function_of<names_and_reads, shape<f32, struct row, struct col>>),
+      plain(*function_of<soft, shape<f32, struct row, struct col>>);
+  const auto merged = zeros<f32>(all == 35), sums = zeros<f32>(row == 5);
+  const auto doubled = zeros<f32>(row == 5, col == 7), expected = zeros<f32>(row == 5, col == 7);
+  cache.run({x.view()}, {merged.view(), doubled.view(), sums.view()});
+  plain.run({x.view()}, {expected.view()});
+  for (std::size_t i = 0; i < 35; ++i) {
+    CHECK(merged.values()[i] == expected.values()[i]);
+    CHECK(doubled.values()[i] == 2 * expected.values()[i]);
+  }
+  for (std::size_t i = 0; i < 5; ++i) CHECK(sums.values()[i] == doctest::Approx(1));
 }

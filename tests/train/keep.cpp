@@ -38,6 +38,16 @@ template <class Place, keep Kept> struct called {
                            (as_function<in<Place, "second">, block, Kept>, second));
   constexpr auto operator()(const auto& x) const { return second(first(x)); }
 };
+template <class Place> struct drops {
+  BOOST_HANA_DEFINE_STRUCT(drops, (dropout_layer<in<Place, "drop">>, drop),
+                           (linear<in<Place, "fc">, feature, feature>, fc));
+  constexpr auto operator()(const auto& x, const auto& k) const { return drop(x, 0.5, k) + fc(x) * 0.0; }
+};
+template <class Place> struct dropping {
+  BOOST_HANA_DEFINE_STRUCT(dropping, (as_function<in<Place, "a">, drops>, a),
+                           (as_function<in<Place, "b">, drops>, b), (stack<in<Place, "c">, drops>, c),
+                           (stack<in<Place, "d">, drops>, d));
+};
 template <class Place> struct levels {
   template <class P> using level = stacked<P, keep::caller>;
   BOOST_HANA_DEFINE_STRUCT(levels, (as_function<in<Place, "levels.1">, level>, one),
@@ -123,4 +133,27 @@ TEST_CASE("stacks inside of functions: each has its own number of instances") {
   const std::string table = summary(m);
   CHECK(table.find("levels.1.blocks.0-2.fc1.weight") != table.npos);
   CHECK(table.find("levels.2.blocks.0.fc1.weight") != table.npos);
+}
+
+TEST_CASE("every member has random draws of its own") {
+  auto m = init<dropping, host>(key(0), feature == 16, instances_of("c", 1), instances_of("d", 1));
+  auto x = ones<f32>(batch == 32, feature == 16);
+  auto difference = [&](auto loss) { return train_step(m, loss, sgd{.lr = 0})(x).item(); };
+  // Draws of 0 and 2 with even chances differ by 2 in half of the places.
+  CHECK(difference([](auto n, auto v, auto k) {
+          auto d = n.a(v, k) - n.b(v, k);
+          return mean(d * d);
+        }) > 1);
+  CHECK(difference([](auto n, auto v, auto k) {
+          auto d = n.c(carry(v), keyed(k)) - n.d(carry(v), keyed(k));
+          return mean(d * d);
+        }) > 1);
+  CHECK(difference([](auto n, auto v, auto k) {
+          auto d = n.a(v, k) - n.c(carry(v), keyed(k));
+          return mean(d * d);
+        }) > 1);
+  CHECK(difference([](auto n, auto v, auto k) {
+          auto d = n.a(v, k) - n.a(v, k);
+          return mean(d * d);
+        }) == 0);
 }

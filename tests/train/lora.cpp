@@ -34,6 +34,15 @@ template <class Place> struct net {
   constexpr auto operator()(const auto& x) const { return head(blocks(carry(x))); }
 };
 
+// An adapted member both inside a call without a path and beside it: tied.
+template <class Place> struct tied {
+  BOOST_HANA_DEFINE_STRUCT(tied, (linear<in<Place, "fc">, feature, feature>, fc));
+  struct inner {
+    constexpr auto operator()(const auto& x) const { return tied{}.fc(x); }
+  };
+  constexpr auto operator()(const auto& x) const { return fc(call(inner{}, x)); }
+};
+
 using which = adapters<"fc", "head">;
 auto run = [](auto m, auto x) { return m(x); };
 auto loss = [](auto m, auto x) { return mean(m(x) * m(x)); };
@@ -179,6 +188,19 @@ TEST_CASE("choices that fit nothing are refused") {
       "flame::init: lora{.path = \"blocks.3.fc\"} matches no member that the model's adapters<...> name");
   CHECK_THROWS_WITH(adapted({{.path = "*", .rank = -1}}),
                     "flame::init: lora{.path = \"*\"}: rank is -1, expected 0 or more");
+  CHECK_THROWS_WITH(
+      (adapt<adapters<"fc", "tail">>(plain(), key(0))),
+      "flame::init: adapters<\"tail\"> matches no linear layer or convolution of the model; paths inside "
+      "of a stack or an as_function begin there");
   CHECK_THROWS_WITH(adapt<adapters<>>(plain(), key(0), lora{}),
                     "flame::init: lora{.path = \"*\"} matches no member that the model's adapters<...> name");
+}
+
+TEST_CASE("an adapted member inside a call without a path is the one beside it") {
+  auto m = adapt<adapters<"fc">>(init<tied, host>(key(0), feature == 8), key(5), lora{.rank = 2, .alpha = 2});
+  for (const weight& w : m.weights())
+    if (w.path == "fc.lora_B") initialise(m.values(w), {initial::kind::normal, 0.3}, key(9));
+  auto a = forward(m, run)(draw()), b = forward(merged(m), run)(draw());
+  for (std::size_t i = 0; i < a.values().size(); ++i)
+    CHECK(a.values()[i] == doctest::Approx(b.values()[i]).epsilon(1e-4));
 }

@@ -87,7 +87,8 @@ template <class Place> struct unrolled {
   BOOST_HANA_DEFINE_STRUCT(unrolled, (block<in<Place, "first">>, first),
                            (block<in<Place, "second">>, second));
   constexpr auto operator()(const auto& x, const auto& k) const {
-    return second(first(x, fold(k, 0)), fold(k, 1));
+    auto own = flame::detail::own_key<path<"blocks">>(k);  // of the stack
+    return second(first(x, fold(own, 0)), fold(own, 1));
   }
 };
 

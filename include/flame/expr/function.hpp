@@ -212,7 +212,7 @@ struct outer_leaves {
   };
 
   // The function's axes that every place has for its own, and which they are here.
-  static constexpr int most_own = 64;
+  static constexpr int most_own = 512;
   struct own_axes {
     const axis_info* at[most_own] = {};
     int count = 0;
@@ -225,7 +225,7 @@ struct outer_leaves {
         bool known = !a->own;
         for (int j = 0; j < found.count; ++j) known = known || found.at[j] == a;
         if (known) continue;
-        if (found.count == most_own) refuse_size("more than 64 ranks and stacks in a block");
+        if (found.count == most_own) refuse_size("more than 512 ranks and stacks in a block");
         found.at[found.count++] = a;
       }
     return found;
@@ -237,7 +237,7 @@ struct outer_leaves {
   }
   static constexpr own_axes own_outer = name_own(std::make_integer_sequence<int, own_inner.count>{});
   static constexpr const axis_info* outer_axis(const axis_info* a) {
-    for (int i = 0; i < own_inner.count && a->own; ++i)
+    for (int i = 0; i < own_inner.count && a->own && !Path::empty; ++i)
       if (own_inner.at[i] == a) return own_outer.at[i];
     return a;
   }

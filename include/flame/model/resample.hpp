@@ -3,7 +3,7 @@
 #include <flame/expr/resize.hpp>
 #include <flame/nn/layers.hpp>
 
-namespace flame::unet {
+namespace flame::stable_diffusion {
 
 // [..., height, width, Channel] -> half of both, rounded up: a 3 x 3 convolution with stride 2.
 template <class Place, const auto& Channel> struct downsample {
@@ -24,4 +24,4 @@ template <class Place, const auto& Channel> struct upsample {
   }
 };
 
-}  // namespace flame::unet
+}  // namespace flame::stable_diffusion

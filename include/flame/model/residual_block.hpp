@@ -4,7 +4,7 @@
 #include <flame/nn/layers.hpp>
 #include <flame/nn/norm.hpp>
 
-namespace flame::unet {
+namespace flame::stable_diffusion {
 
 // block(x, embedding): x [..., height, width, In], embedding [..., Embedding] -> [..., height, width, Out].
 //   h = conv1(silu(norm1(x))) + time_emb_proj(silu(embedding))
@@ -35,4 +35,4 @@ struct residual_block {
   }
 };
 
-}  // namespace flame::unet
+}  // namespace flame::stable_diffusion

@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace flame::unet {
+namespace flame::stable_diffusion {
 
 // Two linear layers with SiLU between them (diffusers' TimestepEmbedding).
 template <class Place, const auto& In> struct embedding_layers {
@@ -173,10 +173,14 @@ struct sdxl_sizes {
 // What init needs: init<sdxl, host>(key(0), extents_of(sdxl_sizes{})).
 [[nodiscard]] inline model_extents extents_of(const sdxl_sizes& s) {
   model_extents e;
-  e.axes = {channel<0> == s.channels[0],           channel<1> == s.channels[1],
-            channel<2> == s.channels[2],           flame::unet::latent == s.latent,
-            flame::unet::condition == s.condition, flame::unet::context == s.context,
-            flame::unet::pooled == s.pooled,       flame::unet::size_feature == s.size_feature};
+  e.axes = {channel<0> == s.channels[0],
+            channel<1> == s.channels[1],
+            channel<2> == s.channels[2],
+            flame::stable_diffusion::latent == s.latent,
+            flame::stable_diffusion::condition == s.condition,
+            flame::stable_diffusion::context == s.context,
+            flame::stable_diffusion::pooled == s.pooled,
+            flame::stable_diffusion::size_feature == s.size_feature};
   auto transformers = [&](const std::string& block, int count, i64 depth) {
     for (int i = 0; i < count; ++i)
       e.stacks.push_back(
@@ -190,4 +194,4 @@ struct sdxl_sizes {
   return e;
 }
 
-}  // namespace flame::unet
+}  // namespace flame::stable_diffusion

@@ -8,7 +8,7 @@
 #include <flame/nn/norm.hpp>
 #include <flame/nn/stack.hpp>
 
-namespace flame::unet {
+namespace flame::stable_diffusion {
 
 // What diffusers calls the projections of attention.
 struct projection_names {
@@ -83,4 +83,4 @@ struct spatial_transformer {
   }
 };
 
-}  // namespace flame::unet
+}  // namespace flame::stable_diffusion

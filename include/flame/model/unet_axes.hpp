@@ -2,7 +2,7 @@
 #pragma once
 #include <flame/expr/derived_axis.hpp>
 
-namespace flame::unet {
+namespace flame::stable_diffusion {
 
 // The channels of the first, second, ... level: 320, 640, 1280 in SDXL.
 template <int Level> struct channels : dim<> {
@@ -31,4 +31,4 @@ inline constexpr struct size_number : dim<6> {
 inline constexpr struct size_feature : dim<> {
 } size_feature;  // of one of them: 256
 
-}  // namespace flame::unet
+}  // namespace flame::stable_diffusion

@@ -12,12 +12,10 @@ template <class Net, class Fn> struct on_model {
   constexpr auto operator()(const auto&... a) const { return Fn{}(Net{}, a...); }
 };
 
-// One that may be called without a key is: the body of a lambda that takes any number of arguments is looked
-// at for no other.
+// A lambda that takes any number of arguments is asked for a key too, and its body then has to take one.
 template <class Net, class Fn, class... Shapes>
-inline constexpr bool takes_key = std::conjunction_v<
-    std::negation<std::is_invocable<const Fn&, const Net&, typename sym_for<Shapes>::type...>>,
-    std::is_invocable<const Fn&, const Net&, typename sym_for<Shapes>::type..., sym<key>>>;
+inline constexpr bool takes_key =
+    std::is_invocable_v<const Fn&, const Net&, typename sym_for<Shapes>::type..., sym<key>>;
 
 template <class Backend, class... S>
 auto run_cached(program_cache& cache, const std::vector<bound_value>& in, types<S...>) {

@@ -31,7 +31,24 @@ class model : public model_weights<Backend, Element> {
     detail::layout_visitor v{*layout};
     flame::visit<traced<true>>(v);
     v.place();
+    check_adapters(*layout);
     return layout;
+  }
+  // A misspelt pattern would adapt less than was meant.
+  static void check_adapters(const model_layout& layout) {
+    if (std::ranges::any_of(layout.stacks, [](const stack_place& s) { return s.count == 0; })) return;
+    for (int i = 0; i < Adapters::count; ++i) {
+      const text pattern = Adapters::patterns[i];
+      const bool found = std::ranges::any_of(layout.weights, [&](const weight& w) {
+        const std::string path = detail::text_of(w.leaf->name), end = ".lora_A";
+        return path.ends_with(end) &&
+               matches(pattern, text(path.c_str(), static_cast<int>(path.size() - end.size())));
+      });
+      if (!found)
+        throw error("flame::init: adapters<\"" + detail::text_of(pattern) +
+                    "\"> matches no linear layer or convolution of the model; paths inside of a stack or an "
+                    "as_function begin there");
+    }
   }
 };
 

@@ -77,6 +77,9 @@ using all_parameters = trainable<"*">;
 // The members that can be adapted (LoRA), by their path inside the block that holds them: all instances of a
 // block are one function. Which are adapted is said at run time (struct lora).
 template <fixed_string... Patterns> struct adapters {
+  static constexpr int count = sizeof...(Patterns);
+  static constexpr text patterns[sizeof...(Patterns) + 1] = {text(Patterns.chars, length(Patterns))...,
+                                                             text()};
   static constexpr bool has([[maybe_unused]] text path) {
     return (matches(text(Patterns.chars, length(Patterns)), path) || ...);
   }

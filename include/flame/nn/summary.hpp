@@ -24,17 +24,7 @@ inline std::string shape_with_names(const weight& w) {
 // blocks.2.fc1.weight of instances 2 to 5 as blocks.2-5.fc1.weight: the innermost stack counts.
 inline std::string path_of_instances(const weight& first, int last) {
   if (first.instance.empty() || first.instance.back() == last) return first.path;
-  std::size_t from = 0, leaf = 0, at = std::string::npos, size = 0;
-  while (from <= first.path.size()) {  // the last of its parts that the name without instances lacks
-    const std::size_t dot = std::min(first.path.find('.', from), first.path.size());
-    const std::string part = first.path.substr(from, dot - from);
-    const std::size_t end = std::min(first.leaf_name.find('.', leaf), first.leaf_name.size());
-    if (leaf < first.leaf_name.size() && first.leaf_name.substr(leaf, end - leaf) == part)
-      leaf = end + 1;
-    else
-      at = from, size = dot - from;
-    from = dot + 1;
-  }
+  const std::size_t at = first.numbers.back(), size = first.path.find('.', at) - at;
   std::string s = first.path;
   return s.replace(at, size, std::to_string(first.instance.back()) + "-" + std::to_string(last));
 }

@@ -31,10 +31,11 @@ struct lora {
 
 // One parameter or state of one instance.
 struct weight {
-  std::string path;           // its key in a checkpoint
-  std::string leaf_name;      // without the numbers of instances: how a traced function knows it
-  const leaf_info* leaf;      // as the block that holds it is traced
-  std::vector<int> instance;  // of each stack around it
+  std::string path;                  // its key in a checkpoint
+  std::string leaf_name;             // without the numbers of instances: how a traced function knows it
+  const leaf_info* leaf;             // as the block that holds it is traced
+  std::vector<int> instance;         // of each stack around it
+  std::vector<std::size_t> numbers;  // where in the path their numbers stand
   std::vector<i64> extents;
   std::vector<text> axis_names;
   i64 offset = 0;  // elements, in the flat buffer
@@ -99,6 +100,7 @@ struct layout_visitor {
     w.leaf_name = leaf_name(path);
     w.leaf = &leaf_of<Symbol>::info;
     w.instance = instance;
+    for (std::size_t i = 1; i < prefixes.size(); ++i) w.numbers.push_back(prefixes[i].path.rfind('.') + 1);
     const text last = last_part(text(path.c_str()));
     const lora* choice = nullptr;
     if (last == text("lora_A") || last == text("lora_B") || last == text("lora_scale")) {

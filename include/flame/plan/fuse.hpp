@@ -1,6 +1,6 @@
 // Fusion: a graph as steps, of which the groups are lists of instructions.
 #pragma once
-#include <flame/plan/fuse_groups.hpp>
+#include <flame/plan/fuse_memory.hpp>
 
 namespace flame {
 
@@ -16,6 +16,7 @@ struct fused_step {
 struct fusion {
   list<fused_step> steps;  // operands before readers
   list<u8> stored;         // by node: some step writes it to memory of its own
+  list<u8> wide;           // by node: it is stored in f32, though its type has 16 bits
   list<making> how;        // by node
 };
 
@@ -26,6 +27,7 @@ struct writer {
   state& s;
   const graph& g;
   group code;
+  const list<u8>& wide;
   list<int> value;    // by node: its instruction, or -1
   list<int> written;  // nodes whose `value` is set
 
@@ -34,6 +36,7 @@ struct writer {
     int at = code.slots.find(wanted);
     return at >= 0 ? at : code.slots.push(wanted);
   }
+  constexpr dtype stored_as(int n) const { return wide[n] ? dtype::f32 : g.type(n).element; }
   constexpr level level_of(int n) const {
     const tensor_type& t = g.type(n);
     if (t.rank == 0) return level::uniform;
@@ -66,7 +69,7 @@ struct writer {
       default:
         i.code = code_load;
         i.element = compute_type(g.type(n).element);
-        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, g.type(n).element, n);
+        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, stored_as(n), n);
         return add(n, i);
     }
   }
@@ -121,7 +124,7 @@ struct writer {
     i.b = use(n);
     i.at = code.body[i.b].at == level::uniform ? level_of(n) : code.body[i.b].at;
     i.reduce = code.body[i.b].reduce == reduce_mode::row ? reduce_mode::none : code.body[i.b].reduce;
-    i.a = slot(slot_kind::output, g.type(n).element, n);
+    i.a = slot(slot_kind::output, stored_as(n), n);
     code.body.push(i);
   }
   constexpr void clear() {
@@ -151,88 +154,6 @@ struct writer {
   }
 };
 
-// Another order of a fused value that is an output: its group writes it in that order.
-[[nodiscard]] constexpr bool is_reordered(const state& s, int i) {
-  return s.output[i] && s.g.is(i, op::permute) && s.how[meant(s.g, i)] == making::fused &&
-         s.g.type(meant(s.g, i)).rank == s.g.type(i).rank;
-}
-
-// What must be in memory: outputs, and what another step reads. A view is its operand's memory.
-[[nodiscard]] constexpr list<u8> find_memory(state& s) {
-  const graph& g = s.g;
-  list<u8> memory;
-  memory.resize(g.size(), 0);
-  auto made = [&](int i) {
-    return s.how[i] == making::immediate || s.how[i] == making::uniform || s.how[i] == making::again;
-  };
-  for (int i = g.size() - 1; i >= 0; --i) {
-    if (s.how[i] == making::dead) continue;
-    bool needs = s.output[i] != 0 || memory[i] != 0;
-    for (int r : s.readers[i]) {
-      if (s.how[r] == making::library || s.how[r] == making::call) needs = true;
-      if ((s.how[r] == making::view || s.how[r] == making::alias) && memory[r] && !is_reordered(s, r) &&
-          !(made(i) && g.is(r, op::broadcast)))  // a broadcast's copy makes it itself
-        needs = true;
-      if (s.how[r] == making::fused && s.how[i] == making::fused &&
-          s.find(s.group_of[r]) != s.find(s.group_of[i]))
-        needs = true;
-      if (s.how[r] == making::fused && !made(i) && s.how[i] != making::fused) needs = true;
-      if ((s.how[r] == making::uniform || s.how[r] == making::again) && !made(i)) needs = true;
-    }
-    memory[i] = needs;
-    // A broadcast's copy reads what it means, past an order that the group wrote for itself.
-    if (const int of = meant(g, i); needs && g.is(i, op::broadcast) && s.how[of] == making::fused)
-      memory[of] = 1;
-  }
-  return memory;
-}
-
-// Values that several groups read and that cost no more to make than to read: of each point of one tensor that is
-// in memory anyway, and of smaller ones, a column reduction's among them. (x - mean, and what a norm over columns
-// makes of it: group norm, batch norm, instance norm.) They are made where they are read and not stored. What row
-// reductions and libraries make is not looked at: their readers are fused with them, or with their epilogue.
-[[nodiscard]] constexpr list<u8> recomputed(state& s) {
-  const graph& g = s.g;
-  const list<u8> memory = find_memory(s);
-  list<u8> of_columns, chosen, result;  // made of a column reduction; fit; wanted
-  of_columns.resize(g.size(), 0), chosen.resize(g.size(), 0), result.resize(g.size(), 0);
-  for (int n = 0; n < g.size(); ++n) {
-    if (s.how[n] == making::dead) continue;
-    of_columns[n] = s.how[n] == making::fused && is_reduction(g, n) && !s.row[n] &&
-                    s.reduced_by(n).rank < g.type(g.arg(n, 0)).rank;
-    for (int k = 0; k < g[n].arg_count; ++k)
-      if (const int a = meant(g, g.arg(n, k)); s.how[a] == making::fused) of_columns[n] |= of_columns[a];
-    if (s.how[n] != making::fused || is_reduction(g, n) || kind_of(g[n].code) == op_kind::random || s.output[n])
-      continue;
-    int full = -1;
-    bool fits = of_columns[n] != 0;
-    for (int k = 0; k < g[n].arg_count && fits; ++k) {
-      const int a = meant(g, g.arg(n, k));
-      if (s.how[a] == making::immediate || s.how[a] == making::uniform || a == full) continue;
-      if (g.type(a).rank < g.type(n).rank) {
-        // In memory, and not for this node alone.
-        fits = s.how[a] != making::fused || is_reduction(g, a) || memory[a];
-        continue;
-      }
-      fits = full < 0;
-      full = a;
-    }
-    fits = fits && full >= 0;
-    // Not of a reduction's own result: that is small, and made once.
-    if (fits && !chosen[full]) fits = s.how[full] != making::fused || (memory[full] && !is_reduction(g, full));
-    for (int r : s.readers[n]) fits = fits && s.how[r] == making::fused;
-    chosen[n] = fits;
-  }
-  // Those that would be stored, and what they are made of.
-  for (int n = g.size() - 1; n >= 0; --n) {
-    if (!chosen[n] || !(result[n] || memory[n])) continue;
-    result[n] = 1;
-    for (int k = 0; k < g[n].arg_count; ++k)
-      if (const int a = meant(g, g.arg(n, k)); chosen[a]) result[a] = 1;
-  }
-  return result;
-}
-
 }  // namespace fusing
 
 // The graph as steps. Every output has memory of its own.
@@ -249,6 +170,7 @@ struct writer {
   f.stored.resize(n, 0);
   f.how = s.how;
   const list<u8> memory = fusing::find_memory(s);
+  f.wide = fusing::find_wide(s, memory);
   auto reordered = [&](int i) { return fusing::is_reordered(s, i); };
   // Copies: values without a step that must stand in memory after all.
   auto copies = [&](int i) {
@@ -267,7 +189,7 @@ struct writer {
     if (reordered(i)) orders[s.find(s.group_of[fusing::meant(g, i)])].push(i);
   }
 
-  fusing::writer w{s, g, {}, {}, {}};
+  fusing::writer w{s, g, {}, f.wide, {}, {}};
   w.value.resize(n, -1);
   list<fused_step> unordered;
   list<u8> copied;  // by step

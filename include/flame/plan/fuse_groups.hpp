@@ -199,7 +199,8 @@ struct state {
 
   // What reader r asks of the height of what it reads, if they do not share a step.
   constexpr int above(int r) {
-    if (how[r] == making::view || how[r] == making::alias || how[r] == making::uniform || how[r] == making::again)
+    if (how[r] == making::view || how[r] == making::alias || how[r] == making::uniform ||
+        how[r] == making::again)
       return height[r];
     return (how[r] == making::fused ? group_height[find(group_of[r])] : height[r]) + 1;
   }

@@ -42,9 +42,12 @@ class planner {
     for (int i = 0; i < fn.g.outputs.size() && i < targets.size(); ++i) {
       int n = fn.g.outputs[i];
       while (fn.g.is(n, op::merge) || fn.g.is(n, op::split) || fn.g.is(n, op::rename)) n = fn.g.arg(n, 0);
-      if (!targets[i].stacked && targets[i].one.buffer >= 0 && targets[i].one.contiguous() &&
-          !planning::has_target(fr.targets[n]))
-        fr.targets[n] = targets[i];
+      if (targets[i].stacked || targets[i].one.buffer < 0 || !targets[i].one.contiguous() ||
+          planning::has_target(fr.targets[n]) || fn.g.type(n).stack > 0)
+        continue;
+      located own = planning::contiguous(fn.g.type(n), fr.e, targets[i].one.buffer, targets[i].one.offset);
+      own.element = targets[i].one.element;
+      fr.targets[n].one = own;
     }
     planning::place_parts(fr);
     for (const fused_step& s : fn.f.steps) {

@@ -5,10 +5,10 @@
 //   - the external buffers that the caller names: a copy of the weights, the gradients;
 //   - operands and results of contractions, convolutions, pooling and gathering, where one of them was made
 //     from these buffers;
-//   - what a group makes from such a result, or from an argument that the caller gives in 16 bits, for each point
-//     of its space: what passes from kernel to kernel.
+//   - what a group makes from such a result, or from an argument of several axes that the caller gives in 16 bits,
+//     for each point of its space: what passes from kernel to kernel.
 // In f32 stay
-//   - what no such buffer has part in: the batch, random numbers, times, positions, targets;
+//   - what none of these has part in: a batch in f32, random numbers, times, positions, targets;
 //   - what a reduction makes, such as means of rows and sums over a batch, what is made of these alone, and
 //     scalars, such as losses and norms; unless a library reads it;
 //   - all other external buffers: the weights themselves, an optimizer's moments, states.
@@ -176,7 +176,7 @@ class narrowing {
   }
   [[nodiscard]] bool reads_activation(const program_step& s) const {
     for (int k = 0; k < s.tensors.size(); ++k)
-      if (reads(s, k) && (external(s.tensors[k].buffer) ? s.tensors[k].element == half_ && s.tensors[k].rank > 0
+      if (reads(s, k) && (external(s.tensors[k].buffer) ? s.tensors[k].element == half_ && s.tensors[k].rank > 1
                                                          : narrow_[s.tensors[k].buffer] != 0))
         return true;
     return false;

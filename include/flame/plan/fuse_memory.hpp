@@ -1,0 +1,147 @@
+// What of a fused graph is in memory, what is made again where it is read instead, and what is stored in f32.
+#pragma once
+#include <flame/plan/fuse_groups.hpp>
+
+namespace flame::fusing {
+
+// Another order of a fused value that is an output: its group writes it in that order.
+[[nodiscard]] constexpr bool is_reordered(const state& s, int i) {
+  return s.output[i] && s.g.is(i, op::permute) && s.how[meant(s.g, i)] == making::fused &&
+         s.g.type(meant(s.g, i)).rank == s.g.type(i).rank;
+}
+
+// What must be in memory: outputs, and what another step reads. A view is its operand's memory.
+[[nodiscard]] constexpr list<u8> find_memory(state& s) {
+  const graph& g = s.g;
+  list<u8> memory;
+  memory.resize(g.size(), 0);
+  auto made = [&](int i) {
+    return s.how[i] == making::immediate || s.how[i] == making::uniform || s.how[i] == making::again;
+  };
+  for (int i = g.size() - 1; i >= 0; --i) {
+    if (s.how[i] == making::dead) continue;
+    bool needs = s.output[i] != 0 || memory[i] != 0;
+    for (int r : s.readers[i]) {
+      if (s.how[r] == making::library || s.how[r] == making::call) needs = true;
+      if ((s.how[r] == making::view || s.how[r] == making::alias) && memory[r] && !is_reordered(s, r) &&
+          !(made(i) && g.is(r, op::broadcast)))  // a broadcast's copy makes it itself
+        needs = true;
+      if (s.how[r] == making::fused && s.how[i] == making::fused &&
+          s.find(s.group_of[r]) != s.find(s.group_of[i]))
+        needs = true;
+      if (s.how[r] == making::fused && !made(i) && s.how[i] != making::fused) needs = true;
+      if ((s.how[r] == making::uniform || s.how[r] == making::again) && !made(i)) needs = true;
+    }
+    memory[i] = needs;
+    // A broadcast's copy reads what it means, past an order that the group wrote for itself.
+    if (const int of = meant(g, i); needs && g.is(i, op::broadcast) && s.how[of] == making::fused)
+      memory[of] = 1;
+  }
+  return memory;
+}
+
+// Values that several groups read and that cost no more bytes to make than to read: of each point of one
+// tensor that is in memory anyway, and of smaller ones, a column reduction's among them. (x - mean, and what
+// a norm over columns makes of it: group norm, batch norm, instance norm.) They are made where they are read
+// and not stored. Without a column reduction nothing is looked at: readers of row reductions and libraries
+// are fused with them, or with their epilogue. Within bounds, so that a chain of norms is not computed from
+// its beginning in each kernel: as many instructions, and smaller tensors, as a norm's application with its
+// activation has, and some more.
+inline constexpr int most_work = 12, most_beside = 6;
+[[nodiscard]] constexpr int work_of(op code) {
+  switch (code) {
+    case op::exp:
+    case op::expm1:
+    case op::log:
+    case op::log1p:
+    case op::sin:
+    case op::cos:
+    case op::tanh:
+    case op::sigmoid:
+    case op::erf:
+    case op::pow:
+    case op::div:
+    case op::sqrt:
+    case op::rsqrt: return 4;
+    default: return 1;
+  }
+}
+[[nodiscard]] constexpr list<u8> recomputed(state& s) {
+  const graph& g = s.g;
+  const list<u8> memory = find_memory(s);
+  list<u8> of_columns, chosen, result;  // made of a column reduction; fit; wanted
+  of_columns.resize(g.size(), 0), chosen.resize(g.size(), 0), result.resize(g.size(), 0);
+  list<int> work, beside;  // of a chosen node down to memory: instructions, and smaller tensors
+  work.resize(g.size(), 0), beside.resize(g.size(), 0);
+  for (int n = 0; n < g.size(); ++n) {
+    if (s.how[n] == making::dead) continue;
+    of_columns[n] = s.how[n] == making::fused && is_reduction(g, n) && !s.row[n] &&
+                    s.reduced_by(n).rank < g.type(g.arg(n, 0)).rank;
+    for (int k = 0; k < g[n].arg_count; ++k)
+      if (const int a = meant(g, g.arg(n, k)); s.how[a] == making::fused) of_columns[n] |= of_columns[a];
+    if (s.how[n] != making::fused || is_reduction(g, n) || kind_of(g[n].code) == op_kind::random ||
+        s.output[n])
+      continue;
+    int full = -1;
+    bool fits = of_columns[n] != 0;
+    for (int k = 0; k < g[n].arg_count && fits; ++k) {
+      const int a = meant(g, g.arg(n, k));
+      if (s.how[a] == making::immediate || s.how[a] == making::uniform || a == full) continue;
+      if (g.type(a).rank < g.type(n).rank) {
+        // In memory, and not for this node alone.
+        fits = s.how[a] != making::fused || is_reduction(g, a) || memory[a];
+        ++beside[n];
+        continue;
+      }
+      fits = full < 0;
+      full = a;
+    }
+    fits = fits && full >= 0;
+    // Not of a reduction's own result: that is small, and made once.
+    if (fits && !chosen[full])
+      fits = s.how[full] != making::fused || (memory[full] && !is_reduction(g, full));
+    for (int r : s.readers[n]) fits = fits && s.how[r] == making::fused;
+    if (!fits) continue;
+    work[n] = work_of(g[n].code) + (chosen[full] ? work[full] : 0);
+    beside[n] += chosen[full] ? beside[full] : 0;
+    chosen[n] = work[n] <= most_work && beside[n] <= most_beside;
+  }
+  // Those that would be stored, and what they are made of.
+  for (int n = g.size() - 1; n >= 0; --n) {
+    if (!chosen[n] || !(result[n] || memory[n])) continue;
+    result[n] = 1;
+    for (int k = 0; k < g[n].arg_count; ++k)
+      if (const int a = meant(g, g.arg(n, k)); chosen[a]) result[a] = 1;
+  }
+  return result;
+}
+
+// Values of 16 bits that are stored in f32: what columns and totals sum to, and what is made of these alone
+// (means, variances of group and batch norm). They are few, and all that they are subtracted from and
+// multiplied with would have their rounding in it.
+[[nodiscard]] constexpr list<u8> find_wide(const state& s, const list<u8>& memory) {
+  const graph& g = s.g;
+  list<u8> wide, of_sums;
+  wide.resize(g.size(), 0), of_sums.resize(g.size(), 0);
+  for (int n = 0; n < g.size(); ++n) {
+    if (size_of(g.type(n).element) != 2 || !is_floating(g.type(n).element)) continue;
+    if (s.how[n] == making::fused && is_reduction(g, n)) {
+      of_sums[n] = !s.row[n];
+    } else if (s.how[n] == making::fused || s.how[n] == making::uniform || s.how[n] == making::again) {
+      bool all = is_pointwise(g, n) && g[n].arg_count > 0, any = false;
+      for (int k = 0; k < g[n].arg_count; ++k) {
+        const int a = meant(g, g.arg(n, k));
+        any = any || of_sums[a];
+        all = all && (of_sums[a] || s.how[a] == making::immediate || s.how[a] == making::uniform);
+      }
+      of_sums[n] = all && any;
+    }
+    if (!of_sums[n] || s.how[n] != making::fused || !memory[n] || s.output[n]) continue;
+    wide[n] = 1;
+    for (int r : s.readers[n])
+      wide[n] &= s.how[r] == making::fused || s.how[r] == making::uniform || s.how[r] == making::again;
+  }
+  return wide;
+}
+
+}  // namespace flame::fusing
