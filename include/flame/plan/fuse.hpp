@@ -16,7 +16,6 @@ struct fused_step {
 struct fusion {
   list<fused_step> steps;  // operands before readers
   list<u8> stored;         // by node: some step writes it to memory of its own
-  list<u8> wide;           // by node: it is stored in f32, though its type has 16 bits
   list<making> how;        // by node
 };
 
@@ -27,7 +26,6 @@ struct writer {
   state& s;
   const graph& g;
   group code;
-  const list<u8>& wide;
   list<int> value;    // by node: its instruction, or -1
   list<int> written;  // nodes whose `value` is set
 
@@ -36,7 +34,6 @@ struct writer {
     int at = code.slots.find(wanted);
     return at >= 0 ? at : code.slots.push(wanted);
   }
-  constexpr dtype stored_as(int n) const { return wide[n] ? dtype::f32 : g.type(n).element; }
   constexpr level level_of(int n) const {
     const tensor_type& t = g.type(n);
     if (t.rank == 0) return level::uniform;
@@ -69,7 +66,7 @@ struct writer {
       default:
         i.code = code_load;
         i.element = compute_type(g.type(n).element);
-        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, stored_as(n), n);
+        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, g.type(n).element, n);
         return add(n, i);
     }
   }
@@ -124,7 +121,7 @@ struct writer {
     i.b = use(n);
     i.at = code.body[i.b].at == level::uniform ? level_of(n) : code.body[i.b].at;
     i.reduce = code.body[i.b].reduce == reduce_mode::row ? reduce_mode::none : code.body[i.b].reduce;
-    i.a = slot(slot_kind::output, stored_as(n), n);
+    i.a = slot(slot_kind::output, g.type(n).element, n);
     code.body.push(i);
   }
   constexpr void clear() {
@@ -170,7 +167,6 @@ struct writer {
   f.stored.resize(n, 0);
   f.how = s.how;
   const list<u8> memory = fusing::find_memory(s);
-  f.wide = fusing::find_wide(s, memory);
   auto reordered = [&](int i) { return fusing::is_reordered(s, i); };
   // Copies: values without a step that must stand in memory after all.
   auto copies = [&](int i) {
@@ -189,7 +185,7 @@ struct writer {
     if (reordered(i)) orders[s.find(s.group_of[fusing::meant(g, i)])].push(i);
   }
 
-  fusing::writer w{s, g, {}, f.wide, {}, {}};
+  fusing::writer w{s, g, {}, {}, {}};
   w.value.resize(n, -1);
   list<fused_step> unordered;
   list<u8> copied;  // by step

@@ -1,4 +1,4 @@
-// What of a fused graph is in memory, what is made again where it is read instead, and what is stored in f32.
+// What of a fused graph is in memory, and what is made again where it is read instead.
 #pragma once
 #include <flame/plan/fuse_groups.hpp>
 
@@ -114,34 +114,6 @@ inline constexpr int most_work = 12, most_beside = 6;
       if (const int a = meant(g, g.arg(n, k)); chosen[a]) result[a] = 1;
   }
   return result;
-}
-
-// Values of 16 bits that are stored in f32: what columns and totals sum to, and what is made of these alone
-// (means, variances of group and batch norm). They are few, and all that they are subtracted from and
-// multiplied with would have their rounding in it.
-[[nodiscard]] constexpr list<u8> find_wide(const state& s, const list<u8>& memory) {
-  const graph& g = s.g;
-  list<u8> wide, of_sums;
-  wide.resize(g.size(), 0), of_sums.resize(g.size(), 0);
-  for (int n = 0; n < g.size(); ++n) {
-    if (size_of(g.type(n).element) != 2 || !is_floating(g.type(n).element)) continue;
-    if (s.how[n] == making::fused && is_reduction(g, n)) {
-      of_sums[n] = !s.row[n];
-    } else if (s.how[n] == making::fused || s.how[n] == making::uniform || s.how[n] == making::again) {
-      bool all = is_pointwise(g, n) && g[n].arg_count > 0, any = false;
-      for (int k = 0; k < g[n].arg_count; ++k) {
-        const int a = meant(g, g.arg(n, k));
-        any = any || of_sums[a];
-        all = all && (of_sums[a] || s.how[a] == making::immediate || s.how[a] == making::uniform);
-      }
-      of_sums[n] = all && any;
-    }
-    if (!of_sums[n] || s.how[n] != making::fused || !memory[n] || s.output[n]) continue;
-    wide[n] = 1;
-    for (int r : s.readers[n])
-      wide[n] &= s.how[r] == making::fused || s.how[r] == making::uniform || s.how[r] == making::again;
-  }
-  return wide;
 }
 
 }  // namespace flame::fusing
