@@ -55,13 +55,13 @@ template <class Fn> void check_steps() {
   CHECK(p.steps.size() == kernels(cache.function()));
 }
 
-inline constexpr struct all : dim<> {
-} all;
+inline constexpr struct flat : dim<> {
+} flat;
 // A call's result that is an output under another name for its axes, and that others read.
 struct names_and_reads {
   constexpr auto operator()(auto p) const {
     auto r = call(soft{}, p);
-    return outputs(merge(r, row, col, all), r * 2_c, sum(r, col));
+    return outputs(merge(r, row, col, flat), r * 2_c, sum(r, col));
   }
 };
 
@@ -82,7 +82,8 @@ TEST_CASE("a call's result that is written under other axes, and read") {
   const auto x = normal(key(1), row == 5, col == 7);
   program_cache cache(*function_of<names_and_reads, shape<f32, struct row, struct col>>),
       plain(*function_of<soft, shape<f32, struct row, struct col>>);
-  const auto merged = zeros<f32>(all == 35), sums = zeros<f32>(row == 5);
+  const auto merged = zeros<f32>(flat == 35);
+  const auto sums = zeros<f32>(row == 5);
   const auto doubled = zeros<f32>(row == 5, col == 7), expected = zeros<f32>(row == 5, col == 7);
   cache.run({x.view()}, {merged.view(), doubled.view(), sums.view()});
   plain.run({x.view()}, {expected.view()});
