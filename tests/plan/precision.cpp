@@ -154,4 +154,26 @@ TEST_CASE("means of rows are f32, what is made with them for each point is not")
   check_close(p);
 }
 
+// y is stored, since two kernels read it: in 16 bits where it is made of an argument that has 16 bits.
+template <class Element> int stored_in_bf16() {
+  struct given : input<Element, batch, feature> {};
+  auto y = tanh(cast<f32>(given{}));
+  auto f = compile<host>(sum(y * sum(y, batch)), given{});
+  program p = f.plan(normal<Element>(key(1), batch == rows, feature == features));
+  list<u8> none;
+  none.resize(p.buffers.size(), 0);
+  store_in(p, dtype::bf16, none);
+  int written = 0;
+  for (const program_step& s : p.steps)
+    for (int k = 0; k < s.tensors.size(); ++k)
+      written += s.writes[k] && s.tensors[k].rank > 0 && s.tensors[k].elements() == rows * features &&
+                 s.tensors[k].element == dtype::bf16;
+  return written;
+}
+
+TEST_CASE("what is made of an argument in 16 bits is stored in 16 bits") {
+  CHECK(stored_in_bf16<bf16>() == 1);
+  CHECK(stored_in_bf16<f32>() == 0);
+}
+
 }  // namespace precision_test

@@ -27,6 +27,14 @@ template <class Place, fixed_string Name, const auto& Channel, keep Kept> struct
   template <class P> using block = spatial_transformer<P, Channel, context, 64, 32, Kept>;
   using type = as_function<in<Place, Name>, block>;
 };
+// x where a level has no transformer.
+template <class Transformer>
+constexpr auto attend(const Transformer& transformer, const auto& x, const auto& text) {
+  if constexpr (std::is_same_v<Transformer, absent>)
+    return x;
+  else
+    return transformer(x, text);
+}
 template <bool Present, class Member>
 using member_if = typename std::conditional_t<Present, Member, std::type_identity<absent>>::type;
 
@@ -49,14 +57,6 @@ struct down_block {
       return std::tuple{a, b, downsampler(b)};
     else
       return std::tuple{a, b};
-  }
-
- private:
-  static constexpr auto attend(const auto& transformer, const auto& x, const auto& text) {
-    if constexpr (Attends)
-      return transformer(x, text);
-    else
-      return x;
   }
 };
 
@@ -101,14 +101,6 @@ struct up_block {
     } else {
       return c;
     }
-  }
-
- private:
-  static constexpr auto attend(const auto& transformer, const auto& x, const auto& text) {
-    if constexpr (Attends)
-      return transformer(x, text);
-    else
-      return x;
   }
 };
 

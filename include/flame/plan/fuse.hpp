@@ -151,17 +151,9 @@ struct writer {
   }
 };
 
-}  // namespace fusing
-
-// The graph as steps. Every output has memory of its own.
-[[nodiscard]] constexpr fusion fuse(const graph& g) {
-  list<u8> again = [&] {
-    fusing::state first(g);
-    first.run();
-    return fusing::recomputed(first);
-  }();
-  fusing::state s(g, again);
-  s.run();
+// The steps of a graph whose groups are found.
+[[nodiscard]] constexpr fusion steps_of(state& s) {
+  const graph& g = s.g;
   fusion f;
   const int n = g.size();
   f.stored.resize(n, 0);
@@ -252,6 +244,21 @@ struct writer {
     for (int i : by_height[h]) f.steps.push(unordered[i]);
   }
   return f;
+}
+
+}  // namespace fusing
+
+// The graph as steps. Every output has memory of its own.
+[[nodiscard]] constexpr fusion fuse(const graph& g) {
+  fusing::state s(g);
+  s.run();
+  const list<u8> again = fusing::recomputed(s);
+  bool any = false;
+  for (u8 one : again) any = any || one;
+  if (!any) return fusing::steps_of(s);
+  fusing::state anew(g, again);
+  anew.run();
+  return fusing::steps_of(anew);
 }
 
 }  // namespace flame

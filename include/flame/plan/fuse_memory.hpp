@@ -47,31 +47,20 @@ namespace flame::fusing {
 // are fused with them, or with their epilogue. Within bounds, so that a chain of norms is not computed from
 // its beginning in each kernel: as many instructions, and smaller tensors, as a norm's application with its
 // activation has, and some more.
-inline constexpr int most_work = 12, most_beside = 6;
-[[nodiscard]] constexpr int work_of(op code) {
-  switch (code) {
-    case op::exp:
-    case op::expm1:
-    case op::log:
-    case op::log1p:
-    case op::sin:
-    case op::cos:
-    case op::tanh:
-    case op::sigmoid:
-    case op::erf:
-    case op::pow:
-    case op::div:
-    case op::sqrt:
-    case op::rsqrt: return 4;
-    default: return 1;
-  }
-}
+inline constexpr i64 most_work = 16;
+inline constexpr int most_beside = 6;
 [[nodiscard]] constexpr list<u8> recomputed(state& s) {
   const graph& g = s.g;
+  bool any = false;
+  for (int n = 0; n < g.size() && !any; ++n)
+    any = s.how[n] == making::fused && is_reduction(g, n) && !s.row[n] &&
+          s.reduced_by(n).rank < g.type(g.arg(n, 0)).rank;
+  if (!any) return {};
   const list<u8> memory = find_memory(s);
   list<u8> of_columns, chosen, result;  // made of a column reduction; fit; wanted
   of_columns.resize(g.size(), 0), chosen.resize(g.size(), 0), result.resize(g.size(), 0);
-  list<int> work, beside;  // of a chosen node down to memory: instructions, and smaller tensors
+  list<i64> work;    // of a chosen node down to memory
+  list<int> beside;  // the smaller tensors there
   work.resize(g.size(), 0), beside.resize(g.size(), 0);
   for (int n = 0; n < g.size(); ++n) {
     if (s.how[n] == making::dead) continue;
@@ -102,7 +91,7 @@ inline constexpr int most_work = 12, most_beside = 6;
       fits = s.how[full] != making::fused || (memory[full] && !is_reduction(g, full));
     for (int r : s.readers[n]) fits = fits && s.how[r] == making::fused;
     if (!fits) continue;
-    work[n] = work_of(g[n].code) + (chosen[full] ? work[full] : 0);
+    work[n] = cost_of(g[n].code) + (chosen[full] ? work[full] : 0);
     beside[n] += chosen[full] ? beside[full] : 0;
     chosen[n] = work[n] <= most_work && beside[n] <= most_beside;
   }

@@ -1,11 +1,13 @@
-// A fused group: instructions over one iteration space, the same for the host's interpreter and for CUDA kernels.
+// A fused group: instructions over one iteration space, the same for the host's interpreter and for CUDA
+// kernels.
 //
-// The space is (batch | outer | inner), each a list of axes. A value lives on one of three levels: full (one for each
-// element of the space), row (one for each (batch, outer), the same along inner), uniform (one for the group, known
-// before it starts). Reductions read full values: `row` reduces inner and gives a row value that later instructions
-// use; `column` reduces outer and gives one value for each (batch, inner); `total` reduces outer and inner and gives
-// one value for each batch; of a row value it reduces outer alone (the mean of a loss over its rows). Column and total results can only be stored. A row group has an empty batch; a map has
-// neither batch nor reductions, and its axes are outer and inner as suits the executor.
+// The space is (batch | outer | inner), each a list of axes. A value lives on one of three levels: full (one
+// for each element of the space), row (one for each (batch, outer), the same along inner), uniform (one for
+// the group, known before it starts). Reductions read full values: `row` reduces inner and gives a row value
+// that later instructions use; `column` reduces outer and gives one value for each (batch, inner); `total`
+// reduces outer and inner and gives one value for each batch; of a row value it reduces outer alone (the mean
+// of a loss over its rows). Column and total results can only be stored. A row group has an empty batch; a
+// map has neither batch nor reductions, and its axes are outer and inner as suits the executor.
 #pragma once
 #include <flame/base/list.hpp>
 #include <flame/graph/op.hpp>
@@ -35,8 +37,9 @@ struct group_slot {
 inline constexpr u8 code_load = 200;   // a: slot. Gives the slot's value in the compute type of its element
 inline constexpr u8 code_store = 201;  // a: slot, b: value
 
-// One instruction: its value is referred to by its position. element: the type that it computes in; f32 for bf16
-// and f16 values (rounded only when stored), and for comparisons the type of their operands (they give a boolean).
+// One instruction: its value is referred to by its position. element: the type that it computes in; f32 for
+// bf16 and f16 values (rounded only when stored), and for comparisons the type of their operands (they give a
+// boolean).
 struct instruction {
   u8 code = 0;
   dtype element = dtype::f32;
@@ -78,14 +81,14 @@ struct group {
   return d == dtype::bf16 || d == dtype::f16 ? dtype::f32 : d == dtype::uint8 ? dtype::int32 : d;
 }
 
-// A group with its extents and memory: what an executor runs. Strides count elements, in the order batch, outer,
-// inner of the (collapsed) axes; 0 repeats.
+// A group with its extents and memory: what an executor runs. Strides count elements, in the order batch,
+// outer, inner of the (collapsed) axes; 0 repeats.
 struct bound_slot {
   void* memory = nullptr;  // input, output: the first element; null for an output that nobody needs
   i64 offset = 0;          // index: the value at the origin
   i64 strides[max_rank] = {};
-  double number = 0;       // uniform: the value, unless memory is given (then it is read when the group starts)
-  u64 bits = 0;            // uniform of dtype key or int64
+  double number = 0;  // uniform: the value, unless memory is given (then it is read when the group starts)
+  u64 bits = 0;       // uniform of dtype key or int64
 };
 
 struct bound_group {
@@ -94,5 +97,28 @@ struct bound_group {
   i64 extents[max_rank] = {};
   list<bound_slot> slots;
 };
+
+// About how long an instruction takes, an addition 1.
+[[nodiscard]] constexpr i64 cost_of(op code) {
+  switch (code) {
+    case op::exp:
+    case op::expm1:
+    case op::log:
+    case op::log1p:
+    case op::sin:
+    case op::cos:
+    case op::tanh:
+    case op::sigmoid:
+    case op::erf:
+    case op::uniform: return 8;
+    case op::normal: return 20;
+    case op::pow: return 30;
+    case op::div:
+    case op::reciprocal:
+    case op::sqrt:
+    case op::rsqrt: return 3;
+    default: return 1;
+  }
+}
 
 }  // namespace flame

@@ -11,28 +11,6 @@ namespace flame::host_kernels::inline FLAME_HOST_ISA {
 
 namespace tiles {
 
-[[nodiscard]] constexpr i64 cost_of(op code) {
-  switch (code) {
-    case op::exp:
-    case op::expm1:
-    case op::log:
-    case op::log1p:
-    case op::sin:
-    case op::cos:
-    case op::tanh:
-    case op::sigmoid:
-    case op::erf:
-    case op::uniform: return 8;
-    case op::normal: return 20;
-    case op::pow: return 30;
-    case op::div:
-    case op::reciprocal:
-    case op::sqrt:
-    case op::rsqrt: return 3;
-    default: return 1;
-  }
-}
-
 // Of a load or store.
 [[nodiscard]] constexpr int cost_of(dtype in_memory) {
   return size_of(in_memory) == bytes_of(lane_for(in_memory)) ? 1 : 2;
