@@ -6,6 +6,8 @@
 
 namespace flame {
 
+constexpr int simplest(graph& g, int n);  // below: the rules make new nodes by it
+
 namespace identity {
 
 [[nodiscard]] constexpr double value(const graph& g, int n) {
@@ -276,7 +278,7 @@ constexpr int rewrite(graph& g, int n) {
     case op_kind::unary: {
       if (const int r = identity::inverse(g, code, g.arg(n, 0)); r >= 0) return r;
       if (const int r = identity::unbroadcast(g, n); r >= 0) return r;
-      return identity::merged_outside(g, n);
+      return identity::merged_outside(g, n, simplest);
     }
     case op_kind::binary: {
       int a = g.arg(n, 0), b = g.arg(n, 1);
@@ -290,12 +292,12 @@ constexpr int rewrite(graph& g, int n) {
       }
       if (int r = identity::combining(g, code, a, b); r >= 0) return r;
       if (const int r = identity::unbroadcast(g, n); r >= 0) return r;
-      return identity::merged_outside(g, n);
+      return identity::merged_outside(g, n, simplest);
     }
     case op_kind::ternary: {
       if (const int r = identity::chosen(g, n); r >= 0) return r;
       if (const int r = identity::unbroadcast(g, n); r >= 0) return r;
-      return identity::merged_outside(g, n);
+      return identity::merged_outside(g, n, simplest);
     }
     case op_kind::library: return code == op::contract ? identity::contracted(g, n) : -1;
     case op_kind::reduction:

@@ -2,17 +2,13 @@
 #pragma once
 #include <flame/graph/graph.hpp>
 
-namespace flame {
-
-constexpr int simplest(graph& g, int n);  // pass/simplify.hpp
-
-namespace identity {
+namespace flame::identity {
 
 // f(merge(x), y) = merge(f(x, split(y))) for elementwise f and a computed x, where splitting each other
 // operand moves nothing: it has not the merged axis, or lies in memory, or is merged of the same parts. What
 // is made of parts is then one kernel with what follows, and the merge a view at its end: group norm, scale,
-// SiLU.
-constexpr int merged_outside(graph& g, int n) {
+// SiLU. simplest(g, n) is what the rules make of a new node.
+constexpr int merged_outside(graph& g, int n, int (*simplest)(graph&, int)) {
   const node o = g[n];
   int first = -1;
   for (int i = 0; i < o.arg_count && first < 0; ++i) {
@@ -62,5 +58,4 @@ constexpr int merged_outside(graph& g, int n) {
   return -1;
 }
 
-}  // namespace identity
-}  // namespace flame
+}  // namespace flame::identity
