@@ -9,6 +9,14 @@ namespace flame::planning {
   return p.stacked ? !p.instances.empty() : p.one.buffer >= 0;
 }
 
+// Both begin at one element and have each of their elements in one place.
+[[nodiscard]] inline bool stands_at(const located& a, const located& b) {
+  if (a.zero || a.buffer != b.buffer || a.offset != b.offset || a.rank != b.rank) return false;
+  for (int i = 0; i < a.rank; ++i)
+    if (b.extents[i] > 1 && a.strides[i] != b.strides[i]) return false;
+  return true;
+}
+
 // Puts a value where it must stand, if it does not stand there already.
 inline void deliver(program& p, const placed& v, const placed& target) {
   if (target.stacked) {
@@ -16,12 +24,48 @@ inline void deliver(program& p, const placed& v, const placed& target) {
     return;
   }
   const located &a = v.one, &b = target.one;
-  if (b.elements() == 0 || (a.buffer == b.buffer && a.offset == b.offset && !a.zero)) return;
+  if (b.elements() == 0 || stands_at(a, b)) return;
   if (a.zero)
     add_fill(p, b, 0);
   else
     add_copy(p, a, b);
 }
+
+// Values that may be views of the memory that they are delivered to, each other's or their own: delivered as
+// if at once. What would be overwritten before it is read is copied first.
+class joint_delivery {
+ public:
+  void add(const placed& v, const placed& target) {
+    if (target.stacked) {
+      for (int i = 0; i < target.instances.size(); ++i) add(v.instances[i], target.instances[i]);
+    } else if (target.one.elements() > 0 && !stands_at(v.one, target.one)) {
+      values_.push(v), targets_.push(target);
+    }
+  }
+  void run(program& p) {
+    for (int i = 0; i < values_.size(); ++i) {
+      located& v = values_[i].one;
+      if (v.zero || !overwritten(i)) continue;
+      const located kept = new_like(p, v);
+      add_copy(p, v, kept);
+      v = kept;
+    }
+    for (int i = 0; i < values_.size(); ++i) deliver(p, values_[i], targets_[i]);
+  }
+
+ private:
+  [[nodiscard]] bool overwritten(int i) const {
+    const located& v = values_[i].one;
+    for (int k = 0; k <= i; ++k) {
+      const located& t = targets_[k].one;
+      if (t.buffer == v.buffer && t.bytes().low < v.bytes().high && v.bytes().low < t.bytes().high)
+        return true;
+    }
+    return false;
+  }
+
+  list<placed> values_, targets_;
+};
 
 // a + b, written to the target where there is one.
 [[nodiscard]] inline placed sum_of(program& p, const placed& a, const placed& b, const placed& target) {

@@ -290,9 +290,10 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
   for (int i = 0, k = f.loss->output_count; i < f.loss->leaf_count; ++i)
     if (f.in.has(i)) targets[k++] = place_leaf(f.loss->leaves[i], gradients, at_gradients);
   list<placed> results = plan.call(*f.gradient, operands, targets, nullptr);
+  planning::joint_delivery renewed;  // states that are exchanged read each other's memory
   for (int i = 0; i < f.gradient->state_count; ++i)
-    plan.deliver(results[f.gradient->first_state + i],
-                 place_leaf(f.gradient->states[i], weights, at_weights));
+    renewed.add(results[f.gradient->first_state + i], place_leaf(f.gradient->states[i], weights, at_weights));
+  renewed.run(p);
 
   placed factor = number_at(numbers, number_count_ + one), taken;
   if (scales()) {
