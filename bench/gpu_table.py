@@ -38,9 +38,9 @@ def attention(folder):
         if "us" in row and row["us"] <= theirs.get(row["name"], row)["us"]:
             theirs[row["name"]] = row
     for name, row in by_name(folder / "attention.flame.jsonl").items():
-        peer = theirs.get(name, {})
+        peer = theirs.get(name.removesuffix(".any_order"), {})
         beside = f"; PyTorch's {peer['backend']}" if peer else ""
-        yield name, row["us"], peer.get("us"), f"{row['tflops']} TFLOP/s{beside}"
+        yield name, row["us"], peer.get("us"), f"{row['tflops']} TFLOP/s, {row['way']}{beside}"
 
 
 def blocks(folder):

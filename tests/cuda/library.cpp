@@ -15,6 +15,7 @@
 #include <flame/run/host/pool.hpp>
 #include <random>
 
+#include "h200.hpp"
 #include "machine.hpp"
 
 namespace {
@@ -627,14 +628,6 @@ template <class E> void convolutions(machine& on, dnn* with, unsigned seed, int 
   check_convolution<E>(on, with, square(0, 7, 3, 2, 3, 1, 1), 3);
   check_convolution<E>(on, with, square(2, 1, 3, 2, 1, 3, 0), 4);  // every pixel but one is in no window
 }
-
-// An H200 in the words of cuDNN, so that plans can be made where there is none.
-const char* const h200 = R"({"deviceVer":900,"deviceName":"NVIDIA H200","driverVer":13000,"cudaDeviceId":0,
-"multiProcessorCount":132,"smVersion":900,"smClockRateKHz":1980000,"memClockRateKHz":3201000,
-"totalGlobalMem":150000000000,"l2CacheSize":62914560,"maxCtasPerSM":32,"maxRegistersPerSM":65536,
-"maxSharedMemoryPerBlock":49152,"maxSharedMemoryPerBlockOptin":232448,"reservedSharedMemoryPerBlock":1024,
-"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,"regsPerBlock":65536,"warpSize":32,"pciDeviceId":0,"isTccDriver":0,
-"supportCoopLaunch":1,"maxBlockSize":[1024,1024,64],"maxGridSize":[2147483647,65535,65535]})";
 
 #define FLAME_NEEDS_GPU                                     \
   if (!has_gpu()) {                                         \

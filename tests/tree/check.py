@@ -22,7 +22,7 @@ EXTERNAL = [
     (r"(Eigen|unsupported/Eigen)/", ["run/eigen.hpp"]),
     (r"(cuda|nvrtc|nccl|curand|cub/|thrust/|cooperative_groups)", ["run/cuda", "parallel"]),
     (r"cublas", ["run/cuda/blas.hpp"]),
-    (r"cudnn", ["run/cuda/dnn.hpp"]),
+    (r"cudnn", ["run/cuda/dnn_descriptor.hpp"]),
     (r"boost/", [floor for floor in harness.FLOORS if floor not in harness.LANGUAGE_FLOORS]),
     (r"(zlib\.h|zconf\.h|png\.h|nlohmann/)", ["io"]),
     (r"(doctest|CLI|gtest|benchmark)/", []),

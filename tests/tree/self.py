@@ -57,7 +57,7 @@ class Tree(unittest.TestCase):
             ("include/flame/nn/other.hpp", "#include <doctest/doctest.h>", "no header"),
             ("include/flame/nn/other.hpp", "#  include  <cuda_runtime.h>", "run/cuda"),
             ("include/flame/run/cuda/other.hpp", "#include <cublasLt.h>", "belongs in run/cuda/blas.hpp"),
-            ("include/flame/run/cuda/other.hpp", "#include <cudnn.h>", "belongs in run/cuda/dnn.hpp"),
+            ("include/flame/run/cuda/other.hpp", "#include <cudnn.h>", "belongs in run/cuda/dnn_descriptor.hpp"),
             ("include/flame/run/other.hpp", "#include <flame/run/host/product.hpp>", "backend host"),
             ("include/flame/run/other.hpp", "#include <flame/language.hpp>", "umbrella"),
             ("include/flame/language.hpp", "#include <flame/run/tensor.hpp>", "does not include run/"),

@@ -16,6 +16,23 @@ namespace planning {
   return fr.known[n] || g.is(n, op::call);
 }
 
+// The node that delta, an operand of gradient n, multiplies the cotangent by: the attention's result. -1
+// where delta is not the formula, or the result no value of this program's.
+[[nodiscard]] inline int attended_by(const frame& fr, int n) {
+  const graph& g = fr.fn.g;
+  const attention_operands at(g[n].code, g[n].arg_count);
+  if (at.delta < 0) return -1;
+  auto below_casts = [&](int x) {
+    while (g.is(x, op::cast)) x = g.arg(x, 0);
+    return x;
+  };
+  const int sum = g.arg(n, at.delta), cotangent = below_casts(g.arg(n, at.cotangent));
+  if (!g.is(sum, op::sum) || !g.is(g.arg(sum, 0), op::mul)) return -1;
+  const int product = g.arg(sum, 0), a = below_casts(g.arg(product, 0)), b = below_casts(g.arg(product, 1));
+  const int result = a == cotangent ? b : b == cotangent ? a : -1;
+  return result >= 0 && g.type(result) == g.type(g.arg(n, 0)) && is_made(fr, result) ? result : -1;
+}
+
 // Node n, one of attention's, and with it the others of its function that read the same: the statistics
 // beside the result, the gradients of q, k and v. They are one step.
 inline void plan_attention(frame& fr, int n) {
@@ -62,6 +79,11 @@ inline void plan_attention(frame& fr, int n) {
     }
     s.tensors.push(l), s.writes.push(0);
   }
+  u64 attended = 0;
+  if (const int result = attended_by(fr, whole); result >= 0 && !fr.value(result).one.zero) {
+    s.tensors.push(fr.value(result).one), s.writes.push(0);
+    attended = 1;
+  }
   for (int i = 0; i < 3; ++i) s.axes.push(g.axis(whole, i));
   u64 made = 0;
   for (int i = 0; i < 3; ++i) {
@@ -71,7 +93,7 @@ inline void plan_attention(frame& fr, int n) {
     s.tensors.push(out), s.writes.push(1);
     fr.set(results[i], out);
   }
-  s.data.push(g.number(whole, 0)), s.data.push(g.number(whole, 1)), s.data.push(made);
+  s.data.push(g.number(whole, 0)), s.data.push(g.number(whole, 1)), s.data.push(made), s.data.push(attended);
   fr.p.steps.push(s);
 }
 

@@ -269,6 +269,9 @@ class reporter {
       r.flops = c.flops();
       r.sizes = "b " + std::to_string(c.batches()) + " q " + std::to_string(c.queries()) + " k " +
                 std::to_string(c.keys) + " d " + std::to_string(c.dims);
+      // Which of CUDA's ways there are (run/cuda/attention.hpp); of 32 bits it is always the tiles.
+      if (const std::string refused = library::cudnn_refusal(c); size_of(c.element) == 2)
+        r.sizes += refused.empty() ? ", tiles or cuDNN" : ", tiles, not cuDNN: " + refused;
       results = __builtin_popcount(static_cast<unsigned>(c.made));
     }
     r.formula = s.function && s.node >= 0 ? printing::head(graph_for(*s.function), s.node) : r.kind;

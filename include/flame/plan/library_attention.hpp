@@ -7,8 +7,10 @@ namespace flame {
 
 namespace library {
 
-// The step's tensors: the node's operands, then the results that `made` names; its data: the node's, then
-// `made`. Axes are gone: batches are axes of q and k, queries those of q alone, each any number of them.
+// The step's tensors: the node's operands, of gradients also the result where it is in memory (cuDNN reads
+// it, delta does not do), then the results that `made` names; its data: the node's, then `made` and whether
+// the result is there. Axes are gone: batches are axes of q and k, queries those of q alone, each any number
+// of them.
 struct attention {
   static constexpr int room = 8;
   // made, of op::attend; of gradients, whose step is named after its first.
@@ -32,8 +34,17 @@ struct attention {
     [[nodiscard]] bool there() const { return tensor >= 0; }
   };
   operand q, k, v, mask, d, sums, delta;  // sums: statistics, read by gradients
+  operand attended;                       // the result, read by cuDNN's gradients
   operand out, out_sums;                  // of attention
   operand dq, dk, dv;                     // of gradients
+
+  static constexpr int tensors = 13;
+  struct all_operands {
+    const operand* at[tensors];
+  };
+  [[nodiscard]] all_operands all() const {
+    return {{&q, &k, &v, &mask, &d, &sums, &delta, &attended, &out, &out_sums, &dq, &dk, &dv}};
+  }
 
   [[nodiscard]] i64 batches() const { return product(batch, batch_rank); }
   [[nodiscard]] i64 queries() const { return product(query, query_rank); }
@@ -54,13 +65,66 @@ struct attention {
   }
 };
 
+// The batch axes of an attention, or its query axes: joined where they lie one within the other in every
+// tensor, those of one element left out; with join false each for itself.
+struct attention_axes {
+  int rank = 0;
+  i64 extents[attention::room] = {};
+  i64 strides[attention::room][attention::tensors] = {};  // in the order of attention::all()
+
+  attention_axes(const attention& c, bool queries, bool join = true) {
+    const auto all = c.all();
+    const i64* of = queries ? c.query : c.batch;
+    for (int i = 0; i < (queries ? c.query_rank : c.batch_rank); ++i) {
+      auto stride = [&](int t) { return queries ? all.at[t]->query[i] : all.at[t]->batch[i]; };
+      if (of[i] == 1 && join) continue;
+      bool joined = join && rank > 0;
+      for (int t = 0; t < attention::tensors && joined; ++t)
+        joined = !all.at[t]->there() || strides[rank - 1][t] == stride(t) * of[i];
+      if (joined)
+        extents[rank - 1] *= of[i];
+      else
+        extents[rank++] = of[i];
+      for (int t = 0; t < attention::tensors; ++t) strides[rank - 1][t] = stride(t);
+    }
+  }
+};
+
+// Why cuDNN does not do an attention, empty where it does, if it is 9.15.1 or newer and the tensors are
+// aligned to 16 bytes. Its engines take bf16 and f16; heads of a multiple of 8 numbers that lie side by side,
+// up to 512 forwards and 256 backwards; two axes of batches (batch and head) and one of queries, each head
+// with keys of its own. A mask is refused since a query that may look at no key would get NaN.
+[[nodiscard]] inline const char* cudnn_refusal(const attention& c) {
+  if (c.element != dtype::bf16 && c.element != dtype::f16) return "not of 16 bits";
+  if (c.mask.there()) return "a mask";
+  if (!c.v.there()) return "statistics alone";
+  if (c.batches() * c.queries() * c.keys * c.dims == 0) return "an extent is 0";
+  if (c.dims % 8 || c.dims > (c.backward ? 256 : 512))
+    return c.backward ? "heads of other than 8, 16, ... 256 numbers"
+                      : "heads of other than 8, 16, ... 512 numbers";
+  if (c.backward && !c.attended.there()) return "the result is not in memory";
+  const attention_axes batch(c, false), query(c, true, !c.causal);
+  if (batch.rank > 2 || query.rank > 1) return "too many axes";
+  const auto all = c.all();
+  for (int t = 0; t < attention::tensors; ++t) {
+    const attention::operand& o = *all.at[t];
+    if (!o.there() || &o == &c.sums || &o == &c.delta || &o == &c.out_sums) continue;
+    bool lies = o.dim == 1 && o.key % 8 == 0;
+    for (int i = 0; i < batch.rank; ++i)
+      lies = lies && batch.strides[i][t] > 0 && batch.strides[i][t] % 8 == 0;
+    for (int i = 0; i < query.rank; ++i) lies = lies && query.strides[i][t] % 8 == 0;
+    if (!lies) return "heads that do not lie side by side";
+  }
+  return "";
+}
+
 [[nodiscard]] inline attention attention_of(const program_step& s) {
   attention c;
   c.backward = s.library != op::attend && s.library != op::attend_statistics;
   c.made = static_cast<int>(s.data[2]);
   int results = 0;
   for (int bit = c.made; bit; bit >>= 1) results += bit & 1;
-  const int operands = s.tensors.size() - results;
+  const int attended = static_cast<int>(s.data[3]), operands = s.tensors.size() - results - attended;
   const attention_operands at(s.library, operands);
   const located &q = s.tensors[0], &k = s.tensors[1];
   const axis_info *key = s.axes[0], *dim = s.axes[1], *position = s.axes[2];
@@ -95,7 +159,8 @@ struct attention {
   c.q = operand(0), c.k = operand(1), c.v = operand(at.value), c.mask = operand(at.mask);
   c.d = operand(at.cotangent), c.sums = operand(at.statistics), c.delta = operand(at.delta);
   if (at.mask >= 0) c.mask_element = s.tensors[at.mask].element;
-  int next = operands;
+  c.attended = operand(attended ? operands : -1);
+  int next = operands + attended;
   auto result = [&](int bit) { return operand(c.made & bit ? next++ : -1); };
   if (c.backward)
     c.dq = result(attention::of_query), c.dk = result(attention::of_key), c.dv = result(attention::of_value);

@@ -31,8 +31,8 @@ namespace flame::cuda_kernels {
 }
 
 // Nothing where the status is success (0 in each library), else an error. operation: what the user asked for;
-// call: the library's function. cuBLASLt's and cuDNN's stand in blas.hpp and dnn.hpp, which alone include
-// their headers.
+// call: the library's function. cuBLASLt's and cuDNN's stand in blas.hpp and dnn_descriptor.hpp, which alone
+// include their headers.
 inline void check(cudaError_t status, const char* operation, const char* call) {
   if (status == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());  // reported once; an error of the context stays, whoever reads it

@@ -22,6 +22,13 @@ namespace flame::cuda_code {
 // the first way, the libraries' own advice.
 class choices {
  public:
+  // Whether a way must give the same bits at every run. FLAME_DETERMINISTIC=0 allows others where they are
+  // quicker: gradients of attention by cuDNN's atomics.
+  [[nodiscard]] static bool deterministic() {
+    const char* asked = std::getenv("FLAME_DETERMINISTIC");
+    return !asked || std::string(asked) != "0";
+  }
+
   // versions: of the GPU and the libraries, part of the file's name.
   explicit choices(const std::string& versions) {
     const char* timing = std::getenv("FLAME_TIMING");

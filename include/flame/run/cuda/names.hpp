@@ -1,11 +1,11 @@
 // Which kernels a program starts on a GPU, by name, worked out without one: to compile them before there is
 // one, and to look at their code.
 #pragma once
-#include <flame/run/cuda/attention.hpp>
 #include <flame/run/cuda/group.hpp>
 #include <flame/run/cuda/indexing.hpp>
 #include <flame/run/cuda/ordering.hpp>
 #include <flame/run/cuda/pooling.hpp>
+#include <flame/run/cuda/tiled_attention.hpp>
 #include <flame/run/cuda/tiled_product.hpp>
 #include <flame/run/cuda/unfolded_convolution.hpp>
 
@@ -70,7 +70,7 @@ namespace flame::cuda_kernels {
     case op::attend_query:
     case op::attend_key:
     case op::attend_value:
-      return prepared_attention(library::attention_of(s), operand_alignments(p, s), gpu.architecture).names();
+      return tiled_attention(library::attention_of(s), operand_alignments(p, s), gpu.architecture).names();
     default: return names;
   }
 }

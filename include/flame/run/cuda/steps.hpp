@@ -253,12 +253,18 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     case op::attend_value: {
       std::vector<i64> aligned_to;
       for (std::size_t i = 0; i < alignments.size(); ++i) aligned_to.push_back(alignment(i));
-      auto x = std::make_shared<cuda_kernels::prepared_attention>(library::attention_of(s), aligned_to,
-                                                                  c.kernels().architecture());
-      r.names = x->names(), r.own = true;
-      r.run = [x, &libs](const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
-        x->run(libs.kernels, t, stream);
+      using cuda_kernels::prepared_attention;
+      const library::attention what = library::attention_of(s);
+      const bool deterministic = choices::deterministic();
+      const int architecture = c.kernels().architecture();
+      auto prepare = [what, aligned_to, architecture, deterministic, &libs](int way) {
+        return std::make_shared<prepared_attention>(way ? libs.dnn() : nullptr, what, aligned_to,
+                                                    architecture, deterministic, way);
       };
+      choose_way(r, s, choices_of(c), prepared_attention::problem(what, aligned_to, deterministic),
+                 prepared_attention::ways(what, aligned_to, deterministic), prepare(0)->names(), prepare,
+                 [&libs](const prepared_attention& x, const std::vector<void*>& t, std::byte* workspace,
+                         cudaStream_t stream) { x.run(libs.kernels, t, workspace, stream); });
       return r;
     }
     default:
