@@ -9,6 +9,7 @@
 #include <flame/flame.hpp>
 #include <flame/run/cuda/attention.hpp>
 
+#include "attention_steps.hpp"
 #include "h200.hpp"
 
 namespace {
@@ -16,40 +17,7 @@ namespace {
 using namespace flame;
 using namespace flame::cuda_kernels;
 
-struct lengths {
-  i64 batch, heads, queries, keys, dims;
-};
-
-// [batch, token, head, dim]
-library::attention::operand rows(int tensor, i64 tokens, const lengths& s, bool queries) {
-  library::attention::operand o;
-  o.tensor = tensor;
-  o.batch[0] = tokens * s.heads * s.dims, o.batch[1] = s.dims, o.dim = 1;
-  (queries ? o.query[0] : o.key) = s.heads * s.dims;
-  return o;
-}
-library::attention::operand sums(int tensor, const lengths& s) {  // [batch, token, head]
-  library::attention::operand o;
-  o.tensor = tensor, o.batch[0] = s.queries * s.heads, o.batch[1] = 1, o.query[0] = s.heads;
-  return o;
-}
-library::attention forwards(const lengths& s, dtype element = dtype::bf16) {
-  library::attention f;
-  f.element = element, f.scale = 0.125, f.batch_rank = 2, f.query_rank = 1;
-  f.batch[0] = s.batch, f.batch[1] = s.heads, f.query[0] = s.queries, f.keys = s.keys, f.dims = s.dims;
-  f.q = rows(0, s.queries, s, true), f.k = rows(1, s.keys, s, false), f.v = rows(2, s.keys, s, false);
-  f.made = library::attention::result | library::attention::statistics;
-  f.out = rows(3, s.queries, s, true), f.out_sums = sums(4, s);
-  return f;
-}
-library::attention backwards(const lengths& s, dtype element = dtype::bf16) {
-  library::attention b = forwards(s, element);
-  b.backward = true, b.made = 7, b.out = {}, b.out_sums = {};
-  b.d = rows(3, s.queries, s, true), b.sums = sums(4, s), b.delta = sums(5, s);
-  b.attended = rows(6, s.queries, s, true);
-  b.dq = rows(7, s.queries, s, true), b.dk = rows(8, s.keys, s, false), b.dv = rows(9, s.keys, s, false);
-  return b;
-}
+using cuda_tests::backwards, cuda_tests::forwards, cuda_tests::lengths, cuda_tests::rows;
 
 dnn_engines& described() {
   static void* driver = dlopen(FLAME_DRIVER_STAND_IN, RTLD_NOW | RTLD_GLOBAL);
