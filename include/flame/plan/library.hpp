@@ -23,12 +23,14 @@ struct contraction {
   i64 a_strides[room] = {}, b_strides[room] = {}, out_strides[room] = {}, bias_strides[room] = {};
 };
 
-// A step's tensors are a, b, where it has one a bias, and the result; its data, where it has any, the bits of
-// the scale (plan/epilogue.hpp).
+// A step's tensors are a, b, where it has one a bias (plan/epilogue.hpp), where it adds to a sum that sum
+// (plan/accumulate.hpp), and the result; its data, where it has any, the bits of the scale, and whether there
+// is a sum.
 [[nodiscard]] inline contraction contraction_of(const program_step& s) {
   const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors.back();
   contraction c;
-  c.biased = s.tensors.size() == 4;
+  c.accumulate = s.data.size() > 1 && s.data[1] != 0;
+  c.biased = s.tensors.size() == (c.accumulate ? 5 : 4);
   if (!s.data.empty()) c.scale = __builtin_bit_cast(double, s.data[0]);
   c.element = out.element;
   int rank = 0;

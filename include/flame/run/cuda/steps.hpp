@@ -166,8 +166,8 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     case op::contract: {
       cuda_kernels::contraction_options options = product_options;
       const auto result = static_cast<std::size_t>(s.tensors.size() - 1);
-      options.alignment = {alignment(0), alignment(1), alignment(result), result > 2 ? alignment(2) : 16};
       const library::contraction what = library::contraction_of(s);
+      options.alignment = {alignment(0), alignment(1), alignment(result), what.biased ? alignment(2) : 16};
       const cuda_kernels::prepared_contraction first = libs.blas().prepare(what, options);
       choose_way(
           r, s, choices_of(c), first.problem(), first.candidates(), first.names_of_all(),
@@ -176,9 +176,10 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
             one.candidate = way;
             return std::make_shared<cuda_kernels::prepared_contraction>(libs.blas().prepare(what, one));
           },
-          [&libs, result](const cuda_kernels::prepared_contraction& x, const std::vector<void*>& t,
-                          std::byte* workspace, cudaStream_t stream) {
-            void* bias = result > 2 ? t[2] : nullptr;
+          [&libs, result, biased = what.biased](const cuda_kernels::prepared_contraction& x,
+                                                const std::vector<void*>& t, std::byte* workspace,
+                                                cudaStream_t stream) {
+            void* bias = biased ? t[2] : nullptr;
             libs.blas().run(x, t[0], t[1], t[result], stream, workspace, bias);
           });
       return r;
