@@ -157,6 +157,7 @@ struct derive {
     values.append(kept);
     r.forward.set(encode(g, values, {F->leaves, F->leaf_count}));
     r.forward.state_count = F->state_count, r.forward.first_state = F->first_state;
+    if (policy == keep::offload) r.forward.kept = policy;  // its operands may wait (plan/offload.hpp)
     for (int i = 0; i < F->state_count; ++i) r.forward.states[i] = F->states[i];
 
     list<const leaf_info*> taken = source::cotangents(), as_leaf;

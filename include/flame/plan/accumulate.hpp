@@ -173,6 +173,7 @@ class summing {
         for (located& t : reader.tensors)
           if (t.buffer == out.buffer) t.buffer = first.buffer;
       readers_[first.buffer] += readers_[out.buffer] - 1;
+      p_.buffers[first.buffer].may_wait |= p_.buffers[out.buffer].may_wait;
     }
     if (all) return true;
     list<u8> dropped;

@@ -3,6 +3,7 @@
 #include <flame/graph/print.hpp>
 #include <flame/plan/explain_interface.hpp>
 #include <flame/plan/library_attention.hpp>
+#include <flame/plan/offload.hpp>
 
 #include <algorithm>
 #include <deque>
@@ -31,7 +32,7 @@ class reporter {
  public:
   explicit reporter(const program& p) : p_(p) {
     name_buffers();
-    report_.arena = p.arena_bytes;
+    report_.arena = p.arena_bytes, report_.aside = bytes_aside(p);
     for (int b = 0; b < p.buffers.size(); ++b)
       if (p.buffers[b].kind == buffer_kind::external)
         (is_result(b) ? report_.results : report_.arguments) += p.buffers[b].bytes;
@@ -55,7 +56,7 @@ class reporter {
     for (const program_step& s : p_.steps)
       for (int k = 0; k < s.tensors.size(); ++k)
         if (s.writes[k] && s.tensors[k].buffer >= 0) written_[index(s.tensors[k].buffer)] = 1;
-    int results = 0, temporaries = 0;
+    int results = 0, temporaries = 0, waiting = 0;
     for (int b = 0; b < p_.buffers.size(); ++b)
       if (is_result(b)) names_[index(b)] = std::string("result").append(std::to_string(results++));
     for (std::string& name : names_)
@@ -66,6 +67,8 @@ class reporter {
         if (b < 0 || !names_[index(b)].empty()) continue;
         if (p_.buffers[b].kind == buffer_kind::arena) {
           names_[index(b)] = std::string("t").append(std::to_string(++temporaries));
+        } else if (p_.buffers[b].kind == buffer_kind::aside) {
+          names_[index(b)] = std::string("aside").append(std::to_string(++waiting));
         } else {
           const std::string name = leaf_name(s, k);
           names_[index(b)] = unique(name.empty() ? "argument" : name);
@@ -311,7 +314,8 @@ FLAME_FUNCTION std::string explain(const program& p, std::size_t width) {
                   ", " + plural(r.library_calls, "library call") + "), " + count_text(r.flops) +
                   " operations, reads " + bytes_text(r.read) + ", writes " + bytes_text(r.written) +
                   "\narguments " + bytes_text(r.arguments) + ", results " + bytes_text(r.results) +
-                  ", arena " + bytes_text(r.arena) + " (most live at once " + bytes_text(r.live) + ")\n";
+                  ", arena " + bytes_text(r.arena) + " (most live at once " + bytes_text(r.live) + ")" +
+                  (r.aside > 0 ? ", aside in the host's memory " + bytes_text(r.aside) : "") + "\n";
   std::vector<std::vector<std::string>> rows{
       {"#", "step", "size", "reads", "writes", "operations", "live", "formula"}};
   for (std::size_t i = 0; i < r.steps.size(); ++i) {

@@ -25,6 +25,7 @@ struct program_report {
   i64 read = 0, written = 0, flops = 0;
   i64 arena = 0, live = 0;         // bytes planned; the most that is live at once
   i64 arguments = 0, results = 0;  // bytes outside the arena: only read, written
+  i64 aside = 0;                   // bytes of the host's memory in which values wait (keep::offload)
 };
 
 [[nodiscard]] program_report report(const program& p);

@@ -60,6 +60,7 @@ struct placed {
 enum class buffer_kind : u8 {
   arena,     // the program's own, placed by the plan
   external,  // given at each run: arguments and results
+  aside,     // the program's own in memory of the host, where values wait (plan/offload.hpp)
 };
 
 struct buffer {
@@ -69,6 +70,7 @@ struct buffer {
   int first = -1, last = -1;  // steps between which it is live
   int home =
       -1;  // arena: the buffer at whose place it stands, itself or one that died when it was first written
+  bool may_wait = false;  // the operand of a function that keeps its inputs with keep::offload
 };
 
 struct program_step {

@@ -26,11 +26,13 @@ class executable {
 // What a backend does at run time.
 struct backend_functions {
   // numbers: those of the external buffers that the host holds and changes from run to run, some bytes each.
-  std::unique_ptr<executable> (*prepare)(program p, const std::vector<int>& numbers);
+  std::unique_ptr<executable> (*prepare)(program p, const std::vector<int>& numbers) = nullptr;
   // Where programs that this thread makes now are to run; they run nowhere else.
-  int (*device)();
+  int (*device)() = nullptr;
   // Whether its contractions scale their result and add a bias to it (plan/epilogue.hpp).
   bool folds_into_products = false;
+  // Whether its memory is not the host's: keep::offload puts aside (plan/offload.hpp).
+  bool puts_aside = false;
 };
 
 namespace host_code {

@@ -1,6 +1,7 @@
 // How a function's program is found, or planned and prepared.
 #pragma once
 #include <flame/plan/epilogue.hpp>
+#include <flame/plan/offload.hpp>
 #include <flame/plan/plan.hpp>
 #include <flame/run/executable.hpp>
 #include <flame/run/program_cache_interface.hpp>
@@ -174,6 +175,7 @@ FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bou
   drop_dead(p, kept);
   if (backend_->folds_into_products) fold_into_products(p);
   order_for_memory(p);
+  if (backend_->puts_aside) put_aside(p);
   place_buffers(p);
   made->run = backend_->prepare(static_cast<program&&>(p), numbers);
   cached_.push_back(std::move(made));

@@ -2,6 +2,7 @@
 #pragma once
 #include <flame/optim/update.hpp>
 #include <flame/plan/epilogue.hpp>
+#include <flame/plan/offload.hpp>
 #include <flame/plan/plan.hpp>
 #include <flame/plan/precision.hpp>
 #include <flame/run/argument.hpp>
@@ -342,6 +343,7 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
   }
   if (functions_of<Backend>().folds_into_products) fold_into_products(p);
   order_for_memory(p);
+  if (functions_of<Backend>().puts_aside) put_aside(p);
   place_buffers(p);
   return std::make_unique<entry>(
       entry{f.gradient, shapes_, functions_of<Backend>().prepare(static_cast<program&&>(p), changing)});

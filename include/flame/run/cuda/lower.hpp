@@ -1,5 +1,6 @@
 // Programs lowered to kernels and calls of CUDA's libraries: the definitions of run/cuda/execute.hpp.
 #pragma once
+#include <flame/plan/offload.hpp>
 #include <flame/plan/step_order.hpp>
 #include <flame/run/cuda/device.hpp>
 #include <flame/run/cuda/steps.hpp>
@@ -17,6 +18,8 @@ struct executable::lowered {
   i64 workspace = 0;
   std::byte* arena = nullptr;
   i64 arena_bytes = 0;
+  std::byte* pinned = nullptr;    // the host's, where values wait
+  std::vector<std::byte*> aside;  // by buffer
   std::vector<std::byte*> base;
   std::vector<void*> tensors;
   // The program as one graph for each of the last few sets of memory that it ran with, the last one first: in
@@ -37,6 +40,10 @@ struct executable::lowered {
   ~lowered() {
     drop_graphs();
     if (arena) c.give_back(arena, arena_bytes, c.stream());
+    if (pinned) {
+      cudaStreamSynchronize(c.stream());
+      cudaFreeHost(pinned);
+    }
   }
   lowered(const lowered&) = delete;
   lowered& operator=(const lowered&) = delete;
@@ -72,7 +79,9 @@ struct executable::lowered {
         for (const located& t : s.tensors)
           given.push_back(cuda_kernels::buffer_alignment(
               p, t, t.buffer < 0 ? 0 : alignments[static_cast<std::size_t>(t.buffer)]));
-        steps.push_back(s.code ? lower_group(s, given, c, asked) : lower_library(s, given, libs));
+        steps.push_back(is_waiting(p, s) ? lower_waiting(s)
+                        : s.code         ? lower_group(s, given, c, asked)
+                                         : lower_library(s, given, libs));
         names.insert(names.end(), steps.back().names.begin(), steps.back().names.end());
       } catch (const error& e) {
         throw watched::with_step(e, p, i);
@@ -93,6 +102,7 @@ struct executable::lowered {
     }
     libs.kernels.prepare(std::move(names), purpose);
     place_workspaces();
+    reserve_aside(p);
     const i64 bytes = bytes_of(p);
     if (bytes > arena_bytes) {
       // Of the library's stream, whichever the program runs on: see run/cuda/program.hpp.
@@ -106,6 +116,23 @@ struct executable::lowered {
   } catch (...) {
     steps.clear();  // the next run begins anew
     throw;
+  }
+  // Pinned memory, once: what a program puts aside does not depend on its externals.
+  void reserve_aside(const program& p) {
+    if (!aside.empty() || bytes_aside(p) == 0) return;
+    aside.resize(static_cast<std::size_t>(p.buffers.size()), nullptr);
+    i64 at = 0;
+    for (const buffer& b : p.buffers)
+      if (b.kind == buffer_kind::aside) at += cuda_kernels::padded(b.bytes);
+    check(
+        cudaHostAlloc(reinterpret_cast<void**>(&pinned), static_cast<std::size_t>(at), cudaHostAllocDefault),
+        "flame::compile<cuda>, keep::offload", "cudaHostAlloc");
+    at = 0;
+    for (int b = 0; b < p.buffers.size(); ++b)
+      if (p.buffers[b].kind == buffer_kind::aside) {
+        aside[static_cast<std::size_t>(b)] = pinned + at;
+        at += cuda_kernels::padded(p.buffers[b].bytes);
+      }
   }
   // A workspace each, so that steps can run beside each other, as far as they fit into what is spent on that;
   // then from the beginning again, and the graph makes those wait that share.
@@ -142,7 +169,9 @@ struct executable::lowered {
     base.resize(static_cast<std::size_t>(p.buffers.size()));
     for (std::size_t b = 0; b < base.size(); ++b) {
       const buffer& at = p.buffers[static_cast<int>(b)];
-      base[b] = at.kind == buffer_kind::arena ? arena + at.offset : static_cast<std::byte*>(externals[b]);
+      base[b] = at.kind == buffer_kind::arena   ? arena + at.offset
+                : at.kind == buffer_kind::aside ? aside[b]
+                                                : static_cast<std::byte*>(externals[b]);
     }
   }
   [[nodiscard]] std::byte* workspace_of(const program& p, int i) const {

@@ -111,11 +111,15 @@ class program_on_device final : public flame::executable {
 };
 
 FLAME_FUNCTION const backend_functions& functions() {
-  static const backend_functions all = {
-      [](program p, const std::vector<int>& numbers) -> std::unique_ptr<flame::executable> {
-        return std::make_unique<program_on_device>(static_cast<program&&>(p), numbers);
-      },
-      [] { return current_device(); }, true};
+  static const backend_functions all = [] {
+    backend_functions f;
+    f.prepare = [](program p, const std::vector<int>& numbers) -> std::unique_ptr<flame::executable> {
+      return std::make_unique<program_on_device>(static_cast<program&&>(p), numbers);
+    };
+    f.device = [] { return current_device(); };
+    f.folds_into_products = f.puts_aside = true;
+    return f;
+  }();
   return all;
 }
 

@@ -126,6 +126,23 @@ inline lowered_step lower_group(const program_step& s, const std::vector<int>& a
   return r;
 }
 
+// Whether a step copies what waits in the host's memory there or back (plan/offload.hpp).
+inline bool is_waiting(const program& p, const program_step& s) {
+  for (const located& t : s.tensors)
+    if (t.buffer >= 0 && p.buffers[t.buffer].kind == buffer_kind::aside) return true;
+  return false;
+}
+// By a copy engine, beside what computes.
+inline lowered_step lower_waiting(const program_step& s) {
+  lowered_step r;
+  const auto bytes = static_cast<std::size_t>(s.tensors[0].elements());
+  r.run = [bytes](const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
+    check(cudaMemcpyAsync(t[1], t[0], bytes, cudaMemcpyDefault, stream),
+          "flame::compile<cuda>, keep::offload", "cudaMemcpyAsync");
+  };
+  return r;
+}
+
 // prepare(way): the step that way; names: of all ways.
 template <class Prepare, class Run>
 void choose_way(lowered_step& r, const program_step& s, choices& from, const std::string& problem, int ways,

@@ -166,7 +166,8 @@ struct watched_memory final : watched::memory {
 struct executable::lowered {
   std::vector<lowered_step> steps;
   std::vector<std::byte*> base;  // by buffer
-  std::vector<void*> at;         // by tensor of the step that runs
+  std::vector<std::unique_ptr<std::byte[]>> aside;
+  std::vector<void*> at;  // by tensor of the step that runs
 
   void locate(const lowered_step& s) {
     for (std::size_t i = 0; i < s.places.size(); ++i)
@@ -188,6 +189,10 @@ FLAME_FUNCTION executable::executable(program p)
     : program_(static_cast<program&&>(p)), lowered_(std::make_unique<lowered>()) {
   for (const program_step& s : program_.steps) lowered_->steps.push_back(lower(s));
   lowered_->base.resize(static_cast<std::size_t>(program_.buffers.size()));
+  lowered_->aside.resize(lowered_->base.size());
+  for (std::size_t b = 0; b < lowered_->aside.size(); ++b)
+    if (const buffer& at = program_.buffers[static_cast<int>(b)]; at.kind == buffer_kind::aside)
+      lowered_->aside[b] = std::make_unique<std::byte[]>(static_cast<std::size_t>(at.bytes));
   std::size_t most = 0;
   for (const lowered_step& s : lowered_->steps) most = std::max(most, s.places.size());
   lowered_->at.resize(most);
@@ -201,7 +206,9 @@ FLAME_FUNCTION void executable::run(const std::vector<void*>& externals, arena& 
   std::byte* own = memory.reserve(program_.arena_bytes);
   for (std::size_t b = 0; b < base.size(); ++b) {
     const buffer& at = program_.buffers[static_cast<int>(b)];
-    base[b] = at.kind == buffer_kind::arena ? own + at.offset : static_cast<std::byte*>(externals[b]);
+    base[b] = at.kind == buffer_kind::arena   ? own + at.offset
+              : at.kind == buffer_kind::aside ? lowered_->aside[b].get()
+                                              : static_cast<std::byte*>(externals[b]);
   }
   if (watching() && !seconds) return lowered_->run_watched(program_, own);
   void** to = lowered_->at.data();
