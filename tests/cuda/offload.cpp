@@ -8,6 +8,7 @@
 #include <flame/language.hpp>
 #include <flame/nn/layers.hpp>
 #include <flame/nn/stack.hpp>
+#include <flame/plan/offload.hpp>
 #include <flame/plan/explain.hpp>
 #include <flame/run/create.hpp>
 #include <flame/train/step.hpp>
