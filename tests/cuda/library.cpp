@@ -324,6 +324,38 @@ void check_faults(machine& on) {
   }
 }
 
+// A transposed matrix of indices: handed on row by row, the ignored one too, and the first that leads nowhere
+// reported.
+template <class I> void check_range(machine& on, library::range_check::ignoring ignores) {
+  using ignoring = library::range_check::ignoring;
+  library::range_check x;
+  x.by = indexed_by::nll, x.element = dtype_of<I>, x.extent = 5;
+  x.ignores = ignores, x.ignored = ignores == ignoring::number ? 9 : 0;
+  x.rank = 2;
+  x.extents[0] = 3, x.strides[0] = 1, x.out_strides[0] = 2;
+  x.extents[1] = 2, x.strides[1] = 3, x.out_strides[1] = 1;
+  const cuda_kernels::prepared_range prepared(x, 7);
+  const memory<i64> ignored(on, {9});
+  auto run = [&](std::vector<I> values) {
+    const memory<I> index(on, values), out(on, std::vector<I>(6));
+    const memory<kernel::fault> wrong(on, std::vector<kernel::fault>(1));
+    prepared.run(on.start(), index.get(), ignores == ignoring::operand ? ignored.get() : nullptr, out.get(),
+                 wrong.get(), nullptr);
+    CHECK(out.read() == std::vector<I>{values[0], values[3], values[1], values[4], values[2], values[5]});
+    return wrong.read()[0];
+  };
+  CHECK(run({0, 1, 2, 3, 4, 0}).step == 0);
+  CHECK(run({0, 1, 2, 3, 4, 9}).step == (ignores == ignoring::nothing ? 7 : 0));
+  const kernel::fault found = run({0, 4, 2, 6, 4, 3});
+  CHECK(found.step == 7);
+  CHECK(prepared.fault_text(found) == "nll: label 6 is out of range, the axis has extent 5");
+}
+void check_ranges(machine& on) {
+  using ignoring = library::range_check::ignoring;
+  for (ignoring ignores : {ignoring::nothing, ignoring::number, ignoring::operand})
+    check_range<i32>(on, ignores), check_range<i64>(on, ignores), check_range<u8>(on, ignores);
+}
+
 // ---------------------------------------------------------------- contractions
 
 struct operands {
@@ -653,7 +685,7 @@ TEST_CASE("gradients of tables, emulated") {
 }
 TEST_CASE("indices outside of the axis, emulated") {
   emulated on;
-  check_faults(on);
+  check_faults(on), check_ranges(on);
 }
 TEST_CASE("contractions as matrix products, emulated") {
   emulated on;
@@ -802,7 +834,7 @@ TEST_CASE("pooling and indexing on a GPU") {
   gpu on;
   all_poolings(on, 100);
   all_indexings(on, 100);
-  check_faults(on);
+  check_faults(on), check_ranges(on);
   table_gradient<float>(on, 20000, 50000, 128, "scatter, sorted");
   table_gradient<bf16>(on, 20000, 50000, 130, "scatter, sorted");
   table_gradient<double>(on, 3000, 30000, 3, "scatter, sorted");

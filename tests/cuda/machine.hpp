@@ -45,6 +45,8 @@ class emulated_launcher : public cuda_kernels::launcher {
     add("scatter_keys", {0}, &kernel::scatter_keys<0>), add("radix_count", {0}, &kernel::radix_count<0>);
     add("scan_ranges_of", {0}, &kernel::scan_ranges_of<0>), add("scan_counts", {0}, &kernel::scan_counts<0>);
     add("radix_place", {0}, &kernel::radix_place<0>);
+    add("in_range", {4}, &kernel::in_range<4>), add("in_range", {5}, &kernel::in_range<5>);
+    add("in_range", {6}, &kernel::in_range<6>);
   }
   void launch(const char* name, dim3 grid, dim3 block, unsigned, void** arguments, cudaStream_t,
               unsigned) override {

@@ -77,9 +77,10 @@ constexpr auto exps = exp(x - where(isfinite(top), top, 0_c));
 GRADIENT(logsumexp(x, col), x, exps*(1_c / sum(exps, col)));
 // Cross entropy: (softmax - one hot) / rows.
 constexpr auto share = 1_c / extent<f32>(row, x);
+constexpr auto labelled = flame::detail::in_range<indexed_by::cross_entropy, struct col>(label);
 static_assert(alike(grad(cross_entropy(x, label), x),
                     share / sum(exps, col) * exps +
-                        where(emit<op::equal>(label, iota(col, x)), -share, 0_c)));
+                        where(emit<op::equal>(labelled, iota(col, x)), -share, 0_c)));
 
 // Layer norm, written down once: what reaches the centred x, less its mean.
 constexpr auto centred = x - mean(x, col);

@@ -90,7 +90,7 @@ static_assert(kernels(layer_norm(x + softmax(x, col), 1e-5, col)) == 1);
 static_assert(kernels(sum(x * y, row)) == 1);
 static_assert(kernels(sum(exp(x) * y)) == 1);
 static_assert(kernels(mse(x, y)) == 1);
-static_assert(kernels(cross_entropy(x, label)) == 1);
+static_assert(kernels(cross_entropy(x, label)) == 2);  // and the labels looked at
 
 // Gradients: forward and backward of a row are one kernel again.
 static_assert(kernels(grad(sum(exp(x) * sin(x) * y), x)) == 1);
@@ -98,7 +98,7 @@ static_assert(kernels(grad(sum(softmax(x, col) * y), x)) == 1);
 static_assert(kernels(grad(sum(log_softmax(x, col) * y), x)) == 1);
 static_assert(kernels(grad(sum(layer_norm(x, 1e-5, col) * gamma_ * y), x)) == 1);
 static_assert(kernels(grad(sum((layer_norm(x, 1e-5, col) * gamma_ + beta) * y), x, gamma_, beta)) == 1);
-static_assert(kernels(grad(cross_entropy(x, label), x)) == 1);
+static_assert(kernels(grad(cross_entropy(x, label), x)) == 2);  // and the labels looked at
 static_assert(kernels(value_and_grad(sum(exp(x) * y), x, y)) == 1);
 static_assert(kernels(grad(sum(grad(sum(tanh(x) * y), x) * z), x)) == 1);
 
@@ -107,7 +107,7 @@ static_assert(kernels(matmul(a, b)) == 1);
 static_assert(kernels(matmul(permute(a, inner, row), permute(x, row, col))) == 1);
 static_assert(kernels(gelu(matmul(a, b) + gamma_) * y) == 2);
 static_assert(kernels(attention(a, a, a, row, inner)) == 1);
-static_assert(kernels(grad(sum(matmul(a, b)), a)) == 2);      // a sum, and its copies: no product
+static_assert(kernels(grad(sum(matmul(a, b)), a)) == 2);  // a sum, and its copies: no product
 static_assert(kernels(embedding(b, label) * 2_c) == 2);
 
 // Names of axes cost nothing; an order of memory that nothing but the caller asks for is one copy.

@@ -83,7 +83,7 @@ TEST_CASE("products read 16 bits, losses are f32; no cast has a kernel but the b
   CHECK(steps_of(narrow, op::contract) == 5);
   int updates = 0;
   for (const program_step& s : narrow.steps) {
-    if (!s.code)
+    if (!s.code && s.library != op::in_range)
       for (const located& t : s.tensors) CHECK(t.element == dtype::bf16);
     for (int i = 0; i < s.tensors.size(); ++i)
       updates += s.writes[i] && s.tensors[i].buffer == 0;  // the weights themselves

@@ -148,12 +148,23 @@ constexpr auto lerp(const A& a, const B& b, const T& t) {
   return a + t * (b - a);
 }
 
-// one_hot(index, axis): 1 where the axis's position is the index, else 0.
+namespace detail {
+// The index, which must lie in the axis or be the ignored one: what compares an index refuses as what follows it.
+template <indexed_by By, class Axis, operand_type I, operand_type... N>
+constexpr auto in_range(const I& index, const N&... ignored) {
+  return emit<op::in_range, on_axes<Axis>, with_numbers<static_cast<u64>(By)>>(index, ignored...);
+}
+}  // namespace detail
+
+// one_hot(index, axis): 1 where the axis's position is the index, else 0. An index outside of the axis is an error.
 template <element Element = f32, operand_type I, axis Axis>
 constexpr auto one_hot(const I& index, const Axis& a) {
   static_assert(is_integer(dtype_of<element_of<shape_of<I>>>),
                 "flame::one_hot(index, axis): the index must have an integer element type");
-  return cast<Element>(emit<op::equal>(index, iota<element_of<shape_of<I>>>(a, index)));
+  if constexpr (is_integer(dtype_of<element_of<shape_of<I>>>)) {
+    auto checked = detail::in_range<indexed_by::one_hot, std::remove_cvref_t<Axis>>(index);
+    return cast<Element>(emit<op::equal>(checked, iota<element_of<shape_of<I>>>(a, index)));
+  }
 }
 
 namespace detail {
@@ -175,9 +186,8 @@ struct class_axis<shape<E, X...>, shape<F, Y...>> {
 }  // namespace detail
 
 // cross_entropy(logits, label) = mean over the labels of logsumexp(logits) - logits[label]; the axis of the classes is
-// the one that the labels lack. label: integers in [0, classes). A label outside of it, PyTorch's -100 too, is not
-// refused, which would take a kernel more: it chooses no class, so that its term is logsumexp(logits) and no logit is
-// pushed up. Leaving such labels out of the mean (ignore_index) is not there yet.
+// the one that the labels lack. label: integers in [0, classes); another is an error, as an index that gather
+// follows is. Labels that count for nothing, as PyTorch's -100: cross_entropy(logits, label, {}) in expr/loss.hpp.
 template <operand_type A, operand_type L>
 constexpr auto cross_entropy(const A& logits, const L& label) {
   using axes = detail::class_axis<shape_of<A>, shape_of<L>>;
@@ -187,7 +197,8 @@ constexpr auto cross_entropy(const A& logits, const L& label) {
   if constexpr (axes::one && is_integer(dtype_of<element_of<shape_of<L>>>)) {
     using classes = typename axes::type;
     using E = element_of<shape_of<A>>;
-    auto hit = emit<op::equal>(label, iota<element_of<shape_of<L>>>(classes{}, logits));
+    auto checked = detail::in_range<indexed_by::cross_entropy, classes>(label);
+    auto hit = emit<op::equal>(checked, iota<element_of<shape_of<L>>>(classes{}, logits));
     auto chosen = sum(where(hit, logits, structural_of<E, 0>{}), classes{});
     return mean(logsumexp(logits, classes{}) - chosen);
   }

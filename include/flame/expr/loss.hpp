@@ -168,6 +168,11 @@ template <class Element, operand_type Like> constexpr auto number_beside(double 
     return n;
   }
 }
+// Labels, each in [0, classes) or the ignored one.
+template <indexed_by By, class Classes, operand_type A, operand_type L>
+constexpr auto checked_labels(const A& x, const L& label, const class_options& o) {
+  return in_range<By, Classes>(label, number_beside<i64>(static_cast<double>(o.ignore_index), x));
+}
 // Terms of labels that count: reduced, by their weights' sum where it is a mean.
 template <reduction R, operand_type K, operand_type A, operand_type W>
 constexpr auto reduced_classes(const K& kept, const A& terms, const W& weights) {
@@ -191,14 +196,16 @@ constexpr auto reduced_classes(const K& kept, const A& terms, const W& weights) 
                 call ": the operand must have a floating element type")
 
 // nll(log_p, label) = mean of -log_p[label] over the labels that count; of none NaN, as in PyTorch. The axis
-// of the classes is the one that the labels lack; labels lie in [0, classes) or are the ignored one.
+// of the classes is the one that the labels lack; labels lie in [0, classes) or are the ignored one, others
+// are an error.
 template <reduction R = reduction::mean, operand_type A, operand_type L>
 constexpr auto nll(const A& log_p, const L& label, class_options o = {}) {
   FLAME_CLASS_REFUSALS("flame::nll(log_p, label, options)", A, L);
   if constexpr (detail::classes_fit<A, L>) {
     using classes = typename detail::class_axis<shape_of<A>, shape_of<L>>::type;
-    auto kept = detail::labels_kept(label, o.ignore_index);
-    return detail::reduced_classes<R>(kept, -detail::at_label<classes>(log_p, label), detail::one_of<A>{});
+    auto checked = detail::checked_labels<indexed_by::nll, classes>(log_p, label, o);
+    auto kept = detail::labels_kept(checked, o.ignore_index);
+    return detail::reduced_classes<R>(kept, -detail::at_label<classes>(log_p, checked), detail::one_of<A>{});
   }
 }
 
@@ -224,12 +231,16 @@ constexpr auto weighed_entropy(const A& logits, const L& label, const class_opti
 
 // cross_entropy(logits, label, {.ignore_index, .label_smoothing}) = mean over the labels that count of
 // (1 - s) (L - logits[label]) + s mean over the classes of (L - logits), L = logsumexp(logits), s the
-// smoothing; of no labels NaN, as in PyTorch. Labels lie in [0, classes) or are the ignored one.
+// smoothing; of no labels NaN, as in PyTorch. Labels lie in [0, classes) or are the ignored one, others are
+// an error.
 template <reduction R = reduction::mean, operand_type A, operand_type L>
 constexpr auto cross_entropy(const A& logits, const L& label, class_options o) {
   FLAME_CLASS_REFUSALS("flame::cross_entropy(logits, label, options)", A, L);
-  if constexpr (detail::classes_fit<A, L>)
-    return detail::weighed_entropy<R>(logits, label, o, detail::one_of<A>{}, detail::one_of<A>{});
+  if constexpr (detail::classes_fit<A, L>) {
+    using classes = typename detail::class_axis<shape_of<A>, shape_of<L>>::type;
+    auto checked = detail::checked_labels<indexed_by::cross_entropy, classes>(logits, label, o);
+    return detail::weighed_entropy<R>(logits, checked, o, detail::one_of<A>{}, detail::one_of<A>{});
+  }
 }
 // The same with a weight for each class: terms count as their labels' weights do, the smoothed ones as each
 // class's.
@@ -241,8 +252,11 @@ constexpr auto cross_entropy(const A& logits, const L& label, class_options o, c
     constexpr bool fits = std::is_same_v<shape_of<W>, shape<element_of<shape_of<A>>, classes>>;
     static_assert(fits,
                   "flame::cross_entropy(logits, label, options, weight): the weight's axis is the classes'");
-    if constexpr (fits)
-      return detail::weighed_entropy<R>(logits, label, o, weight, detail::at_label<classes>(weight, label));
+    if constexpr (fits) {
+      auto checked = detail::checked_labels<indexed_by::cross_entropy, classes>(logits, label, o);
+      return detail::weighed_entropy<R>(logits, checked, o, weight,
+                                        detail::at_label<classes>(weight, checked));
+    }
   }
 }
 

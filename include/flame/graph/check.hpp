@@ -34,7 +34,8 @@ struct counts {
     case op::min: return {0, max_rank, 0};
     case op::argmax:
     case op::gather: return {1, 1, 0};
-    case op::cumsum: return {1, 1, 1};
+    case op::cumsum:
+    case op::in_range: return {1, 1, 1};
     case op::top: return {2, 2, 0};
     case op::permute:
     case op::broadcast:

@@ -368,6 +368,8 @@ struct evaluator {
       case op::scatter_add: return indexing(n, out);
       case op::cumsum:
       case op::top: return ordering(g, n, in(n, 0), out);
+      case op::in_range:
+        return in_range(g, n, e[g.axis(n, 0)], in(n, 0), g[n].arg_count > 1 ? &in(n, 1) : nullptr, out);
       default: break;
     }
     if (is_attention(g[n].code)) return attention(g, n, values, out);

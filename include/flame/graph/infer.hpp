@@ -285,6 +285,16 @@ constexpr fault indexing(const operation& o, tensor_type& out) {
   return fault::none;
 }
 
+constexpr fault in_range(const operation& o, tensor_type& out) {
+  const int operands = o.operands.size();
+  if (operands != 1 && operands != 2) return fault::operands_clash;
+  if (operands == 2 && (o.operands[1].rank > 0 || o.operands[1].element != dtype::int64)) return fault::operands_clash;
+  out = o.operands[0];
+  if (out.stack) return fault::stacked;
+  if (!is_integer(out.element)) return fault::needs_integer;
+  return fault::none;
+}
+
 constexpr fault attention(const operation& o, tensor_type& out) {
   const operand_types& in = o.operands;
   const attention_operands at(o.code, in.size());
@@ -361,6 +371,7 @@ constexpr fault infer(const operation& o, tensor_type& out) {
     case op::pool_take: case op::pool_put: case op::pool_mean: case op::pool_mean_put: return rule::pooling(o, out);
     case op::gather: case op::scatter_add: return rule::indexing(o, out);
     case op::cumsum: case op::top: return rule::ordering(o, out);
+    case op::in_range: return rule::in_range(o, out);
     case op::attend: case op::attend_statistics: case op::attend_query: case op::attend_key: case op::attend_value:
       return rule::attention(o, out);
     case op::call: {

@@ -74,9 +74,15 @@ enum class op : u8 {
   // Order along an axis.
   cumsum,  // (x) axes: axis. data: 1 from the end. The sum of the elements up to each, that one included
   top,     // (x) axes: axis, to. The indices, i32, of the largest elements, the largest first: see expr/order.hpp
+  // An index that is compared, not followed.
+  in_range,  // (index) axes: axis. data: indexed_by. The index, which must lie in [0, extent of the axis); or be
+             // the second operand, a scalar of i64, where there is one
 };
 
-inline constexpr int op_count = static_cast<int>(op::top) + 1;
+inline constexpr int op_count = static_cast<int>(op::in_range) + 1;
+
+// Whose index in_range reads.
+enum class indexed_by : u8 { cross_entropy, nll, one_hot };
 
 enum class op_kind : u8 { leaf, random, unary, binary, ternary, reduction, movement, library, function };
 
@@ -161,6 +167,7 @@ inline constexpr op_info op_table[op_count] = {
     {"attend_value", -1, op_kind::library},
     {"cumsum", 1, op_kind::library},
     {"top", 1, op_kind::library},
+    {"in_range", -1, op_kind::library},
 };
 
 [[nodiscard]] constexpr op_kind kind_of(op o) { return op_table[static_cast<int>(o)].kind; }
@@ -168,6 +175,14 @@ inline constexpr op_info op_table[op_count] = {
 [[nodiscard]] constexpr bool is_elementwise(op o) {
   op_kind k = kind_of(o);
   return k == op_kind::unary || k == op_kind::binary || k == op_kind::ternary;
+}
+// An operation and its argument, as errors name them.
+[[nodiscard]] constexpr text name_of(indexed_by by) {
+  switch (by) {
+    case indexed_by::cross_entropy: return "cross_entropy: label";
+    case indexed_by::nll: return "nll: label";
+    default: return "one_hot: index";
+  }
 }
 [[nodiscard]] constexpr bool is_commutative(op o) {
   return o == op::add || o == op::mul || o == op::minimum || o == op::maximum || o == op::equal ||

@@ -1,4 +1,5 @@
-// What the reference evaluator makes of running sums and of the largest elements along an axis.
+// What the reference evaluator makes of running sums and of the largest elements along an axis, and of
+// indices that must lie in one.
 #pragma once
 #include <algorithm>
 #include <flame/graph/reference.hpp>
@@ -32,6 +33,20 @@ inline void ordering(const graph& g, int n, const value& x, value& out) {
     std::sort(order.begin(), order.end(), before);
     for (i64 k = 0; k < kept; ++k)
       out[to + k * inner] = static_cast<double>(order[static_cast<std::size_t>(k)]);
+  }
+}
+
+// Node n of g, in_range, of an axis of this extent.
+inline void in_range(const graph& g, int n, i64 extent, const value& index, const value* ignored,
+                     value& out) {
+  const text name = name_of(static_cast<indexed_by>(g.number(n, 0)));
+  for (i64 i = 0; i < out.size(); ++i) {
+    const i64 at = integer(index[i]);
+    if ((at < 0 || at >= extent) && !(ignored && index[i] == (*ignored)[0]))
+      throw error(std::string(name.data, static_cast<std::size_t>(name.size)) + " " + std::to_string(at) +
+                  " is out of range: axis " + string_of(g.axis(n, 0)) + " has extent " +
+                  std::to_string(extent));
+    out[i] = index[i];
   }
 }
 

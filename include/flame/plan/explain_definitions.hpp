@@ -260,7 +260,7 @@ class reporter {
         const bool puts = s.library == op::pool_put || s.library == op::pool_mean_put;
         r.flops = (puts ? s.tensors[s.tensors.size() - 2] : out).elements() *
                   static_cast<i64>(s.data[0] * s.data[1]);
-      } else if (s.library == op::gather) {
+      } else if (s.library == op::gather || s.library == op::in_range) {
         r.flops = 0;
       } else if (s.library == op::scatter_add) {
         r.flops = s.tensors[1].elements();

@@ -156,4 +156,37 @@ struct indexing {
   return c;
 }
 
+// out = index, row-major, whose elements must lie in [0, extent) or be the ignored one.
+struct range_check {
+  static constexpr int room = 16;
+  indexed_by by = indexed_by::one_hot;
+  dtype element = dtype::int32;  // i32, i64 or u8
+  i64 extent = 0;
+  enum class ignoring : u8 { nothing, number, operand } ignores = ignoring::nothing;
+  i64 ignored = 0;  // the number
+  int rank = 0;
+  i64 extents[room] = {}, strides[room] = {}, out_strides[room] = {};
+
+  [[nodiscard]] std::string refusal(i64 index) const {
+    const text name = name_of(by);
+    return std::string(name.data, static_cast<std::size_t>(name.size)) + " " + std::to_string(index) +
+           " is out of range, the axis has extent " + std::to_string(extent);
+  }
+};
+
+[[nodiscard]] inline range_check range_check_of(const program_step& s) {
+  const located &index = s.tensors[0], &out = s.tensors.back();
+  range_check c;
+  c.by = static_cast<indexed_by>(s.data[0]), c.element = index.element,
+  c.extent = static_cast<i64>(s.data[1]);
+  if (s.tensors.size() == 3)
+    c.ignores = range_check::ignoring::operand;
+  else if (s.data.size() == 3)
+    c.ignores = range_check::ignoring::number, c.ignored = static_cast<i64>(s.data[2]);
+  c.rank = out.rank;
+  for (int i = 0; i < out.rank; ++i)
+    c.extents[i] = out.extents[i], c.strides[i] = index.strides[i], c.out_strides[i] = out.strides[i];
+  return c;
+}
+
 }  // namespace flame::library

@@ -130,7 +130,8 @@ class planner {
   // The result is zero where operand i is.
   static bool scales(op code, int i) {
     switch (code) {
-      case op::gather: return i == 0;
+      case op::gather:
+      case op::in_range: return i == 0;
       case op::top: return false;
       case op::scatter_add:
       case op::pool_take:
@@ -151,7 +152,9 @@ class planner {
     s.library = o.code;
     s.function = fr.fn.info, s.node = n;
     bool zero = false;
-    for (int i = 0; i < o.arg_count; ++i) {
+    // A constant is handed over as a number, so that no step has to write it.
+    const bool numbered = o.code == op::in_range && o.arg_count > 1 && g.is(g.arg(n, 1), op::constant);
+    for (int i = 0; i < o.arg_count - (numbered ? 1 : 0); ++i) {
       located l = fr.value(g.arg(n, i)).one;
       if (l.zero) {
         if (scales(o.code, i))
@@ -159,7 +162,7 @@ class planner {
         else
           l = planning::new_like(program_, l), planning::add_fill(program_, l, 0);
       } else if (o.code != op::contract && o.code != op::gather && o.code != op::scatter_add &&
-                 !l.contiguous()) {
+                 o.code != op::in_range && !l.contiguous()) {
         located d = planning::new_like(program_, l);
         planning::add_copy(program_, l, d, fr.fn.info, n);
         l = d;
@@ -180,6 +183,9 @@ class planner {
     s.tensors.push(out), s.writes.push(1);
     for (int i = 0; i < o.axis_count; ++i) s.axes.push(g.axis(n, i));
     for (int i = 0; i < o.data_count; ++i) s.data.push(g.number(n, i));
+    if (o.code == op::in_range) s.data.push(static_cast<u64>(fr.e[g.axis(n, 0)]));
+    if (numbered)
+      s.data.push(static_cast<u64>(static_cast<i64>(__builtin_bit_cast(double, g.number(g.arg(n, 1), 0)))));
     fr.set(n, out);
     program_.steps.push(s);
   }

@@ -157,6 +157,27 @@ REFUSED("scatter before the beginning", scatter(x, places, values_at, col),
         given(places, {2, 2}, {0, 1, 2, -1}), given(values_at, {2, 2}))
 REFUSED("a row that a table does not have", embedding(table, i),
         WORDS("gather: index 4 is out of range", "has extent 4"), given(table, {4, 3}), given(i, {2}, {0, 4}))
+REFUSED("a label that is no class", cross_entropy(x, label),
+        WORDS("cross_entropy: label 3 is out of range", "has extent 3"), given(x, {2, 3}),
+        given(label, {2}, {2, 3}))
+REFUSED("a negative label", cross_entropy(x, label),
+        WORDS("cross_entropy: label -100 is out of range", "has extent 3"), given(x, {2, 3}),
+        given(label, {2}, {-100, 0}))
+REFUSED("a label where there are no classes", cross_entropy(x, label),
+        WORDS("cross_entropy: label 0 is out of range", "has extent 0"), given(x, {1, 0}),
+        given(label, {1}, {0}))
+REFUSED("a label that is neither a class nor ignored", cross_entropy(x, label, {.ignore_index = -100}),
+        WORDS("cross_entropy: label -1 is out of range", "has extent 3"), given(x, {3, 3}),
+        given(label, {3}, {-100, 2, -1}))
+REFUSED("the same where classes are weighed", cross_entropy(x, label, {.ignore_index = 7}, weights),
+        WORDS("cross_entropy: label 8 is out of range", "has extent 3"), given(x, {3, 3}),
+        given(label, {3}, {7, 2, 8}), given(weights, {3}))
+REFUSED("a label without a log-probability", nll(x, label),
+        WORDS("nll: label 3 is out of range", "has extent 3"), given(x, {3, 3}),
+        given(label, {3}, {-100, 2, 3}))
+REFUSED("a position that an axis does not have", one_hot<f64>(label, col) * x,
+        WORDS("one_hot: index 3 is out of range", "has extent 3"), given(x, {2, 3}),
+        given(label, {2}, {2, 3}))
 REFUSED("more of the largest than there are", std::get<0>(top_k(x, col, plane)) * few,
         WORDS("flame::top: axis col of extent 3 has fewer elements than axis plane of extent 4"),
         given(x, {2, 3}), given(few, {4}))

@@ -7,6 +7,7 @@
 #include <flame/run/cuda/indexing.hpp>
 #include <flame/run/cuda/ordering.hpp>
 #include <flame/run/cuda/pooling.hpp>
+#include <flame/run/cuda/range.hpp>
 #include <flame/run/cuda/unfolded_convolution.hpp>
 #include <optional>
 

@@ -5,6 +5,7 @@
 #include <flame/run/cuda/indexing.hpp>
 #include <flame/run/cuda/ordering.hpp>
 #include <flame/run/cuda/pooling.hpp>
+#include <flame/run/cuda/range.hpp>
 #include <flame/run/cuda/tiled_attention.hpp>
 #include <flame/run/cuda/tiled_product.hpp>
 #include <flame/run/cuda/unfolded_convolution.hpp>
@@ -63,6 +64,7 @@ namespace flame::cuda_kernels {
     case op::pool_mean_put: return prepared_pooling(s.library, library::pooling_of(s)).names();
     case op::gather:
     case op::scatter_add: return prepared_indexing(s.library, library::indexing_of(s), 1).names();
+    case op::in_range: return prepared_range(library::range_check_of(s), 1).names();
     case op::cumsum:
     case op::top: return prepared_ordering(s.library, library::ordering_of(s)).names();
     case op::attend:

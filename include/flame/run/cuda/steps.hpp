@@ -28,6 +28,21 @@ inline std::string place_of(const program_step& s) {
   return " (in " + std::string(s.function->name.data, static_cast<std::size_t>(s.function->name.size)) + ")";
 }
 
+// A step that may find a fault, which the context then says in its words.
+template <class Prepared> struct step_with_fault {
+  context& c;
+  u32 number = 0;
+  std::optional<Prepared> x = {};
+
+  step_with_fault(context& on, const program_step& s) : c(on) {
+    number = c.add_step(
+        [this, place = place_of(s)](const kernel::fault& found) { return x->fault_text(found) + place; });
+  }
+  step_with_fault(const step_with_fault&) = delete;
+  step_with_fault& operator=(const step_with_fault&) = delete;
+  ~step_with_fault() { c.remove_step(number); }
+};
+
 }  // namespace lowering
 
 // The libraries' handles of one program, made when a step needs them: those of cuDNN serve one thread at a
@@ -236,22 +251,23 @@ inline lowered_step lower_library(const program_step& s, const std::vector<int>&
     }
     case op::gather:
     case op::scatter_add: {
-      struct step_with_fault {
-        context& c;
-        u32 number = 0;
-        std::optional<cuda_kernels::prepared_indexing> x;
-        ~step_with_fault() { c.remove_step(number); }
-      };
-      auto f = std::make_shared<step_with_fault>(step_with_fault{c, 0, std::nullopt});
-      step_with_fault* raw = f.get();
-      const std::string place = lowering::place_of(s);
-      f->number =
-          c.add_step([raw, place](const kernel::fault& found) { return raw->x->fault_text(found) + place; });
+      auto f = std::make_shared<lowering::step_with_fault<cuda_kernels::prepared_indexing>>(c, s);
       const bool gather = s.library == op::gather;
       f->x.emplace(s.library, library::indexing_of(s), f->number);
       r.names = f->x->names(), r.workspace = f->x->workspace(), r.own = true;
       r.run = [f, gather, &c, &libs](const std::vector<void*>& t, std::byte* workspace, cudaStream_t stream) {
         f->x->run(libs.kernels, t[gather ? 0 : 1], t[gather ? 1 : 0], t[2], workspace, c.fault(), stream);
+      };
+      return r;
+    }
+    case op::in_range: {
+      auto f = std::make_shared<lowering::step_with_fault<cuda_kernels::prepared_range>>(c, s);
+      const library::range_check what = library::range_check_of(s);
+      f->x.emplace(what, f->number);
+      r.names = f->x->names(), r.own = true;
+      r.run = [f, given = what.ignores == library::range_check::ignoring::operand, &c, &libs](
+                  const std::vector<void*>& t, std::byte*, cudaStream_t stream) {
+        f->x->run(libs.kernels, t[0], given ? t[1] : nullptr, t[given ? 2 : 1], c.fault(), stream);
       };
       return r;
     }

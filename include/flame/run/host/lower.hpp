@@ -9,6 +9,7 @@
 #include <flame/run/host/index.hpp>
 #include <flame/run/host/order.hpp>
 #include <flame/run/host/pool.hpp>
+#include <flame/run/host/range.hpp>
 #include <flame/run/watch_steps.hpp>
 
 #include <algorithm>
@@ -103,6 +104,18 @@ inline lowered_step lower_index(const program_step& s) {
   return r;
 }
 
+inline lowered_step lower_range(const program_step& s) {
+  const library::range_check c = library::range_check_of(s);
+  lowered_step r;
+  const bool given = c.ignores == library::range_check::ignoring::operand;
+  const bool numbered = c.ignores == library::range_check::ignoring::number;
+  r.run = [c, given, numbered](void* const* at) {
+    const i64* ignored = given ? static_cast<const i64*>(at[1]) : numbered ? &c.ignored : nullptr;
+    flame::host_kernels::in_range(c, at[0], ignored, at[given ? 2 : 1]);
+  };
+  return r;
+}
+
 inline lowered_step lower_order(const program_step& s) {
   const library::ordering c = library::ordering_of(s);
   const bool sums = s.library == op::cumsum;
@@ -139,6 +152,7 @@ inline lowered_step lower(const program_step& s) {
       case op::pool_mean_put: r = lower_pool(s); break;
       case op::gather:
       case op::scatter_add: r = lower_index(s); break;
+      case op::in_range: r = lower_range(s); break;
       case op::cumsum:
       case op::top: r = lower_order(s); break;
       case op::attend:

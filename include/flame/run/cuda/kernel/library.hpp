@@ -7,3 +7,4 @@
 #include <flame/run/cuda/kernel/numbers.hpp>
 #include <flame/run/cuda/kernel/order.hpp>
 #include <flame/run/cuda/kernel/pool.hpp>
+#include <flame/run/cuda/kernel/range.hpp>
