@@ -22,7 +22,14 @@ inline constexpr struct token : dim<> {
 // Milliseconds of one call, by whichever clock suits the backend.
 using timer = double (*)(const std::function<void()>& call);
 
-// Zeros that are added to the input, and trained with a rate of 0: their gradient is the input's.
+// Gradients alone are measured, as the peer's: weights stay.
+struct no_update {
+  static constexpr int moments = 0, number_count = 0;
+  [[nodiscard]] std::array<double, 0> numbers(i64) const { return {}; }
+  static constexpr auto update(auto p, auto) { return outputs(p); }
+};
+
+// Zeros that are added to the input, and among the parameters: their gradient is the input's.
 template <class Place> struct transformer_net {
   using block = transformer_block<Place, channel<1>, context>;
   BOOST_HANA_DEFINE_STRUCT(transformer_net,
@@ -34,12 +41,7 @@ template <class Place> struct transformer_net {
 };
 template <class Place> struct residual_net {
   using block = residual_block<Place, channel<0>, channel<0>, condition>;
-  BOOST_HANA_DEFINE_STRUCT(residual_net,
-                           (param<Place, "input", initial::zeros, batch, height, width, channel<0>>, input),
-                           (block, net));
-  constexpr auto operator()(const auto& x, const auto& emb) const {
-    return net(cast<f32>(x) + input, cast<f32>(emb));
-  }
+  BOOST_HANA_DEFINE_STRUCT(residual_net, (block, net));
 };
 using on_linears = adapters<"*to_q", "*to_k", "*to_v", "*to_out.0", "ff.*">;
 
@@ -47,11 +49,13 @@ template <class Backend, axis... Axes> auto random_on(u64 seed, const sized<Axes
   return to<Backend>(normal<bf16>(key(seed), extents...));
 }
 
+// bytes: of memory beside arguments and results; those of a training step are asked for when it has run.
 template <class Step, class... T>
-void report(timer milliseconds, const std::string& name, Step& step, const T&... inputs) {
+void report(timer milliseconds, const std::string& name, Step& step, i64 bytes, const T&... inputs) {
   const double ms = milliseconds([&] { step(inputs...); });
+  if constexpr (requires { step.working_bytes(); }) bytes = step.working_bytes();
   std::printf("{\"name\": \"block.%s\", \"ms\": %.4f}\n", name.c_str(), ms);
-  std::printf("{\"name\": \"block.%s.memory\", \"bytes\": %lld}\n", name.c_str(), step.working_bytes());
+  std::printf("{\"name\": \"block.%s.memory\", \"bytes\": %lld}\n", name.c_str(), bytes);
   std::fflush(stdout);
 }
 
@@ -66,24 +70,27 @@ template <class Backend> void transformer(timer milliseconds, i64 wide, i64 toke
   given.adapted = {{.path = "*", .rank = 16, .alpha = 16}};
   const auto m = init<transformer_net, Backend, f32, on_linears>(key(0), given);
   auto step =
-      train_step<trainable<"*.lora_*", "input">>(m, weighed, sgd{.lr = 0}, {.precision = precision::bf16});
+      train_step<trainable<"*.lora_*", "input">>(m, weighed, no_update{}, {.precision = precision::bf16});
   const auto x = random_on<Backend>(1, batch == 4, token == tokens, channel<1> == wide),
              target = random_on<Backend>(2, batch == 4, token == tokens, channel<1> == wide);
   const auto text = random_on<Backend>(3, batch == 4, word == 77, context == 2048);
-  report(milliseconds, "transformer." + std::to_string(wide) + "x" + std::to_string(tokens), step, target, x,
-         text);
+  report(milliseconds, "transformer." + std::to_string(wide) + "x" + std::to_string(tokens), step, 0, target,
+         x, text);
 }
 
+// Frozen, in bf16: the result and the gradient of the input, as the peer's module in bf16 gives them.
 template <class Backend> void residual(timer milliseconds, i64 channels_of, i64 side) {
-  auto m = init<residual_net, Backend>(key(0), channel<0> == channels_of, condition == 1280, batch == 4,
-                                       height == side, width == side);
-  auto step = train_step<trainable<"input">>(m, weighed, sgd{.lr = 0}, {.precision = precision::bf16});
+  const auto m = init<residual_net, Backend, bf16>(key(0), channel<0> == channels_of, condition == 1280);
+  auto step = forward<true>(m, [](auto n, auto x, auto emb, auto target) {
+    const auto y = n.net(x, emb);
+    return outputs(y, grad(sum(cast<f32>(y) * cast<f32>(target)), x));
+  });
   const auto x = random_on<Backend>(1, batch == 4, height == side, width == side, channel<0> == channels_of),
              target =
                  random_on<Backend>(2, batch == 4, height == side, width == side, channel<0> == channels_of);
   const auto emb = random_on<Backend>(3, batch == 4, condition == 1280);
-  report(milliseconds, "residual." + std::to_string(channels_of) + "@" + std::to_string(side), step, target,
-         x, emb);
+  report(milliseconds, "residual." + std::to_string(channels_of) + "@" + std::to_string(side), step,
+         step.plan(x, emb, target).arena_bytes, x, emb, target);
 }
 
 template <class Backend> void all(timer milliseconds) {

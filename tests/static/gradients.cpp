@@ -72,6 +72,11 @@ GRADIENT(stop_gradient(x) * x, stop_gradient(x));
 GRADIENT(stop_gradient(exp(x)), broadcast(cast<f32>(0_c), row, col));
 GRADIENT(cast<f32>(cast<bf16>(x)) * y, cast<f32>(cast<bf16>(y)));
 
+// To a wider type and back is nothing, to a narrower one it rounds.
+static_assert(alike(cast<f32>(cast<f64>(x * y)) * y, x* y* y));
+static_assert(!alike(cast<f32>(cast<bf16>(x * y)) * y, x* y* y));
+static_assert(!alike(cast<bf16>(cast<f16>(cast<bf16>(x))), cast<bf16>(x)));
+
 // Activations are composites: their derivatives come from their formulas.
 GRADIENT(silu(x), sigmoid(x) + x * (sigmoid(x) * (1_c - sigmoid(x))));
 GRADIENT(softplus(x), where(x < 0_c, 0_c, where(x == 0_c, cast<f32>(0.5_c), 1_c)) -

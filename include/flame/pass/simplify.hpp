@@ -137,8 +137,15 @@ constexpr int combining(graph& g, op code, int a, int b) {
   }
 }
 
-// -(-x) = x, !!x = x, stop_gradient twice, abs(abs), abs(-x)
-constexpr int inverse(graph& g, op code, int a) {
+// Whether `wide` holds all numbers of `narrow`.
+constexpr bool holds(dtype wide, dtype narrow) {
+  return is_floating(wide) && is_floating(narrow) && size_of(wide) > size_of(narrow);
+}
+
+// -(-x) = x, !!x = x, stop_gradient twice, abs(abs), abs(-x), cast(cast(x)) back to x's type from a wider one
+constexpr int inverse(graph& g, int n) {
+  const op code = g[n].code;
+  const int a = g.arg(n, 0);
   switch (code) {
     case op::neg:
       if (g.is(a, op::neg)) return g.arg(a, 0);
@@ -149,6 +156,11 @@ constexpr int inverse(graph& g, op code, int a) {
       if (g.is(a, op::abs)) return a;
       return g.is(a, op::neg) ? g.unary(op::abs, g.arg(a, 0)) : -1;
     case op::stop_gradient: return g.is(a, op::stop_gradient) || constant(g, a) ? a : -1;
+    case op::cast: {
+      if (!g.is(a, op::cast)) return -1;
+      const int x = g.arg(a, 0);
+      return element(g, x) == element(g, n) && holds(element(g, a), element(g, x)) ? x : -1;
+    }
     default: return -1;
   }
 }
@@ -276,7 +288,7 @@ constexpr int rewrite(graph& g, int n) {
   const op code = g.nodes.items[n].code;
   switch (kind_of(code)) {
     case op_kind::unary: {
-      if (const int r = identity::inverse(g, code, g.arg(n, 0)); r >= 0) return r;
+      if (const int r = identity::inverse(g, n); r >= 0) return r;
       if (const int r = identity::unbroadcast(g, n); r >= 0) return r;
       return identity::merged_outside(g, n, simplest);
     }
