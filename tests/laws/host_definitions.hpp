@@ -145,6 +145,21 @@ template <class Body> void each_element(const array& a, Body body) {
   return v;
 }
 
+// A tensor, or one for each instance of a stack, along the first axis.
+[[nodiscard]] inline bound_value bound(const tensor_view& v, int stack) {
+  if (stack == 0) return v;
+  bound_value b;
+  b.stacked = true;
+  for (i64 i = 0; i < v.extents[0]; ++i) {
+    tensor_view one = v;
+    --one.rank;
+    for (int k = 0; k < one.rank; ++k) one.extents[k] = v.extents[k + 1], one.strides[k] = v.strides[k + 1];
+    one.data = static_cast<std::byte*>(v.data) + i * v.strides[0] * size_of(v.element);
+    b.instances.push_back(bound(one, stack - 1));
+  }
+  return b;
+}
+
 struct bound_inputs {
   std::vector<array> memory;
   std::vector<bound_value> operands;
@@ -156,7 +171,11 @@ struct bound_inputs {
     b.memory.push_back(
         to_array(given.at(l), l->type.element, is_floating(l->type.element) ? how : layout::plain));
   }
-  for (array& a : b.memory) a.view.data = a.bytes.data() + a.offset, b.operands.emplace_back(a.view);
+  for (int i = 0; i < c.info.leaf_count; ++i) {
+    array& a = b.memory[static_cast<std::size_t>(i)];
+    a.view.data = a.bytes.data() + a.offset;
+    b.operands.push_back(bound(a.view, c.info.leaves[i]->type.stack));
+  }
   return b;
 }
 
