@@ -4,6 +4,7 @@
 
 #include <flame/diffusion/flow.hpp>
 #include <flame/expr/attention.hpp>
+#include <flame/expr/rotary.hpp>
 
 namespace digits {
 
@@ -70,7 +71,9 @@ struct time_embedding {
   BOOST_HANA_DEFINE_STRUCT(time_embedding,
     (linear<in<Place, "fc1">, channel, time_feature>, fc1),
     (linear<in<Place, "fc2">, time_feature, channel>, fc2));
-  constexpr auto operator()(const auto& t) const { return fc2(silu(fc1(sinusoidal(t, channel)))); }  // [batch, channel]
+  constexpr auto operator()(const auto& t) const {  // [batch, channel]
+    return fc2(silu(fc1(timestep_embedding(t, channel, {.scale = 1000}))));
+  }
 };
 
 template <class Place>

@@ -50,7 +50,6 @@ WITHOUT = {
     "extent": "a number, no tensor", "iota": "torch.arange of an extent; part of the cases of rotary_angles, tril",
     "rename": "moves nothing", "flatten": "merge of the last axes", "select": "a slice of one, then a reshape",
     "flow_sample": "lerp of noise and data; in the network dit", "flow_target": "a difference; in the network dit",
-    "sinusoidal": "timestep_embedding with a scale of 1000; in the network dit",
     "sequential": "its members one after the other: tests/nn/layers.cpp",
 }
 

@@ -1,4 +1,4 @@
-// Flow matching: the noisy sample, its target, times, and the embedding of a time.
+// Flow matching: the noisy sample, its target, and times.
 #pragma once
 #include <flame/expr/composite.hpp>
 #include <flame/expr/random.hpp>
@@ -14,19 +14,6 @@ constexpr auto flow_target(const auto& data, const auto& noise) { return data - 
 template <u64 Site = 1, axis... Axes>
 constexpr auto logit_normal_times(const auto& key, double mean, double deviation, const Axes&... axes) {
   return sigmoid(normal<f32, Site>(key, axes...) * deviation + mean);
-}
-
-// The embedding of t in an axis of Feature.extent values: cos(1000 t f_i) for the first half, then sin, with f_i =
-// 10000^(-i / half) (Vaswani et al. 2017, with diffusion's order of halves).
-template <operand_type T, axis Feature>
-constexpr auto sinusoidal(const T& t, const Feature& feature) {
-  using E = element_of<shape_of<T>>;
-  auto i = iota<E>(feature, t);
-  auto half = extent<E>(feature, t) * 0.5;
-  auto second = half <= i;
-  auto k = where(second, i - half, i);
-  auto angle = emit<op::mul>(t * 1000.0, exp(k * (-9.210340371976184) / half));  // [..., feature]
-  return where(second, sin(angle), cos(angle));
 }
 
 }  // namespace flame
