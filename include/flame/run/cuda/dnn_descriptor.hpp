@@ -2,6 +2,7 @@
 #pragma once
 #include <cudnn.h>
 
+#include <flame/base/config.hpp>
 #include <flame/run/cuda/check.hpp>
 #include <utility>
 

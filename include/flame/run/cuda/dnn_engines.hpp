@@ -1,6 +1,7 @@
 // cuDNN's engines for a graph of operations: found by its heuristics, made ready, run.
 #pragma once
 #include <flame/run/cuda/dnn_descriptor.hpp>
+#include <flame/type/dtype.hpp>
 #include <map>
 #include <memory>
 #include <string>
