@@ -470,11 +470,9 @@ template <class E> void check_contraction(machine& on, blas* by, operands o, uns
       return;
     }
   }
-  host_kernels::contract(x);
-  host_kernels::scale_and_add(x, x.biased ? bias.data() : nullptr);
+  host_kernels::contract(x, x.biased ? bias.data() : nullptr);
   x.element = dtype::f64, x.a = wide_a.data(), x.b = wide_b.data(), x.out = exact.data();
-  host_kernels::contract(x);
-  host_kernels::scale_and_add(x, x.biased ? wide_bias.data() : nullptr);
+  host_kernels::contract(x, x.biased ? wide_bias.data() : nullptr);
 
   i64 products = 1;
   for (int i = 0; i < x.batch_rank + x.m_rank + x.n_rank + x.k_rank; ++i) products *= x.extents[i];
@@ -623,11 +621,13 @@ void check_convolution(machine& on, dnn* with, library::convolution c, unsigned 
     host(in_f64, wide_a.data(), wide_b.data(), exact.data());
     compare(found, out, exact, sizes[2] * (sizes[1] / std::max<i64>(c.out, 1)));
   };
-  auto call = [](auto f) {
-    return [f](const library::convolution& k, const void* a, const void* b, void* to) { f(k, a, b, to); };
+  auto call = [](auto f, auto... bias) {
+    return [=](const library::convolution& k, const void* a, const void* b, void* to) {
+      f(k, a, b, to, bias...);
+    };
   };
-  check_one(op::conv, x, w, y, wide_x, wide_w, call(&host_kernels::conv));
-  check_one(op::conv_data, y, w, x, wide_y, wide_w, call(&host_kernels::conv_data));
+  check_one(op::conv, x, w, y, wide_x, wide_w, call(&host_kernels::conv, nullptr));
+  check_one(op::conv_data, y, w, x, wide_y, wide_w, call(&host_kernels::conv_data, nullptr));
   check_one(op::conv_weight, x, y, w, wide_x, wide_y, call(&host_kernels::conv_weight));
 }
 

@@ -5,6 +5,10 @@
 
 namespace flame {
 
+// Which steps take scales and biases: contractions, or contractions and convolutions whose results have 16
+// bits, which are rounded once then.
+enum class folded_steps : u8 { products, halves };
+
 namespace planning {
 
 // A group that does no more than c x, or x + bias.
@@ -84,7 +88,7 @@ struct simple_map {
 
 class folding {
  public:
-  explicit folding(program& p) : p_(p) {
+  folding(program& p, folded_steps which) : p_(p), which_(which) {
     writer_.resize(p.buffers.size(), -1), writers_.resize(p.buffers.size(), 0);
     readers_.resize(p.buffers.size());
     for (int i = 0; i < p.steps.size(); ++i)
@@ -119,8 +123,7 @@ class folding {
     if (!own(in.buffer) || writers_[in.buffer] != 1) return false;
     const int from = writer_[in.buffer];
     program_step& product = p_.steps[from];
-    if (gone_[from] || product.code || product.library != op::contract) return false;
-    if (product.tensors.size() != 3 || (m.bias >= 0 && !product.data.empty())) return false;
+    if (gone_[from] || product.tensors.size() != 3 || !folds(product, m.bias >= 0)) return false;
     located made = product.tensors[2], bias;
     if (!covers(p_, made)) return false;
     list<int> alike;  // this step, and those that make the same anew: a backward's
@@ -169,6 +172,12 @@ class folding {
     for (int r : alike) gone_[r] = 1;
     return true;
   }
+  // Whether the step can have a bias, or a scale, too.
+  [[nodiscard]] bool folds(const program_step& s, bool biased) const {
+    if (s.code || (which_ == folded_steps::halves && !has_16_bits(s.tensors[2].element))) return false;
+    if (s.library == op::contract) return !biased || s.data.empty();
+    return which_ == folded_steps::halves && biased && (s.library == op::conv || s.library == op::conv_data);
+  }
   // Whether step r does to its operand what step s does to its, and lies like it.
   [[nodiscard]] bool does_alike(int r, const program_step& s, const simple_map& m) const {
     const program_step& t = p_.steps[r];
@@ -204,9 +213,8 @@ class folding {
     int last = i;
     for (int r : readers_[out.buffer]) {
       const program_step& t = p_.steps[r];
-      if (t.code || t.library != op::contract || gone_[r]) return;
-      if (t.tensors.size() != 3 || (t.tensors[0].buffer == out.buffer && t.tensors[1].buffer == out.buffer))
-        return;
+      if (gone_[r] || t.tensors.size() != 3 || t.library != op::contract || !folds(t, false)) return;
+      if ((t.tensors[0].buffer == out.buffer && t.tensors[1].buffer == out.buffer)) return;
       if (!is_scale(scale_of(t) * m.scale)) return;
       last = r > last ? r : last;
     }
@@ -267,6 +275,7 @@ class folding {
   }
 
   program& p_;
+  folded_steps which_;
   list<int> writer_, writers_;  // by buffer: the step that writes it last, how many do
   list<list<int>> readers_;
   list<u8> gone_;
@@ -276,7 +285,16 @@ class folding {
 
 // c a b, (c a) b and a b + bias become one step each where nothing else reads what stood between: a
 // contraction whose data holds the bits of c, and whose tensors are a, b, a vector along the result's last
-// axis, the result.
-inline void fold_into_products(program& p) { planning::folding(p).run(); }
+// axis, the result; or a convolution with such a vector.
+inline void fold_into_products(program& p, folded_steps which = folded_steps::products) {
+  planning::folding(p, which).run();
+}
+// What a backend asks for (backend_functions of run/executable_interface.hpp).
+template <class Backend> void fold_for(const Backend& backend, program& p) {
+  if (backend.folds_into_products)
+    fold_into_products(p);
+  else if (backend.folds_into_halves)
+    fold_into_products(p, folded_steps::halves);
+}
 
 }  // namespace flame

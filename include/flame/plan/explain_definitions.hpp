@@ -279,7 +279,8 @@ class reporter {
     }
     r.formula = s.function && s.node >= 0 ? printing::head(graph_for(*s.function), s.node) : r.kind;
     r.formula += "(";
-    const bool biased = s.library == op::contract && s.tensors.size() == 4;
+    const bool biased = (s.library == op::contract || s.library == op::conv || s.library == op::conv_data) &&
+                        s.tensors.size() == 4;
     for (int i = 0; i + (biased ? 2 : results) < s.tensors.size(); ++i)
       r.formula += (i ? ", " : "") + name(s.tensors[i]);
     r.formula += ")";

@@ -69,8 +69,9 @@ struct convolution {
 };
 
 [[nodiscard]] inline convolution convolution_of(const program_step& s) {
-  // axes: xh xw kh kw cx cw oh ow co; data: stride h w, padding h w, dilation h w, groups
-  const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors[2];
+  // axes: xh xw kh kw cx cw oh ow co; data: stride h w, padding h w, dilation h w, groups. Tensors: two
+  // operands, where it has one a bias (plan/epilogue.hpp), the result.
+  const located &a = s.tensors[0], &b = s.tensors[1], &out = s.tensors.back();
   const located& x = s.library == op::conv_data ? out : a;
   const located& w = s.library == op::conv_weight ? out : b;
   const located& y = s.library == op::conv ? out : s.library == op::conv_data ? a : b;

@@ -29,8 +29,9 @@ struct backend_functions {
   std::unique_ptr<executable> (*prepare)(program p, const std::vector<int>& numbers) = nullptr;
   // Where programs that this thread makes now are to run; they run nowhere else.
   int (*device)() = nullptr;
-  // Whether its contractions scale their result and add a bias to it (plan/epilogue.hpp).
-  bool folds_into_products = false;
+  // Whether its contractions scale their result and add a bias to it (plan/epilogue.hpp); or those, and its
+  // convolutions, whose results have 16 bits.
+  bool folds_into_products = false, folds_into_halves = false;
   // Whether its memory is not the host's: keep::offload puts aside (plan/offload.hpp).
   bool puts_aside = false;
 };

@@ -87,11 +87,15 @@ class program_on_host final : public flame::executable {
 };
 
 FLAME_FUNCTION const backend_functions& functions() {
-  static const backend_functions all = {
-      [](program p, const std::vector<int>&) -> std::unique_ptr<flame::executable> {
-        return std::make_unique<program_on_host>(static_cast<program&&>(p));
-      },
-      [] { return 0; }};
+  static const backend_functions all = [] {
+    backend_functions f;
+    f.prepare = [](program p, const std::vector<int>&) -> std::unique_ptr<flame::executable> {
+      return std::make_unique<program_on_host>(static_cast<program&&>(p));
+    };
+    f.device = [] { return 0; };
+    f.folds_into_halves = true;
+    return f;
+  }();
   return all;
 }
 
@@ -173,7 +177,7 @@ FLAME_FUNCTION program_cache::cached& program_cache::entry(const std::vector<bou
   pl.call(*function_, in, out, nullptr);
   kept.resize(p.buffers.size(), 0);
   drop_dead(p, kept);
-  if (backend_->folds_into_products) fold_into_products(p);
+  fold_for(*backend_, p);
   order_for_memory(p);
   if (backend_->puts_aside) put_aside(p);
   place_buffers(p);

@@ -341,7 +341,7 @@ auto step_engine<Backend, Element>::make(const step_functions& f, std::span<cons
     given[copies] = given[gradients] = 1;
     store_in(p, half(), given);
   }
-  if (functions_of<Backend>().folds_into_products) fold_into_products(p);
+  fold_for(functions_of<Backend>(), p);
   order_for_memory(p);
   if (functions_of<Backend>().puts_aside) put_aside(p);
   place_buffers(p);

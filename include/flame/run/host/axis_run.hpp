@@ -12,8 +12,9 @@ template <int Operands> struct axis_run {
   i64 extents[room] = {};
   i64 strides[Operands][room] = {};
 
+  // Operands whose strides are not given lack the axis: 0.
   template <class... S>
-  requires(sizeof...(S) == Operands) void push(i64 extent, S... stride) {
+  requires(sizeof...(S) <= Operands) void push(i64 extent, S... stride) {
     extents[rank] = extent;
     int operand = 0;
     ((strides[operand++][rank] = stride), ...);

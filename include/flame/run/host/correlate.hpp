@@ -69,6 +69,7 @@ struct correlation {
   // Strides of weights by tap, by channel of the source, of the result, and by group.
   const void* weights = nullptr;
   i64 weights_h = 0, weights_w = 0, weights_source = 0, weights_result = 0, weights_group = 0;
+  const void* bias = nullptr;  // of each channel of the result, side by side; where numbers are converted
   void* result = nullptr;
   i64 result_image = 0, result_row = 0, result_column = 0;
 
@@ -163,6 +164,8 @@ inline void correlate(const correlation& x) {
       const void* from = further(window, group * x.source_group, type.sum_size);
       const void* weights = further(packed, group * layout.packed_size(depth), type.sum_size);
       void* to = further(result, group * n, type.size);
+      void* bias = x.bias ? sum_scratch(scratch_use::finish_bias, type, n) : nullptr;
+      if (bias) type.widen_row(further(x.bias, group * n, type.size), n, bias);
       for (i64 p = 0; p < depth; p += block) {
         const i64 now = std::min(block, depth - p);
         for (i64 i = 0; i < layout.count; ++i) {
@@ -172,9 +175,11 @@ inline void correlate(const correlation& x) {
         type.sweep(now, from, windows, count, taps + p, panels, layout.count, sums ? sums : to, lines, p > 0);
       }
       if (sums)
-        for (i64 i = 0; i < count; ++i)
-          type.finish(further(sums, i * n, type.sum_size), 1, 0, false, channels, n,
-                      further(to, results[i], type.size));
+        for (i64 i = 0; i < count; ++i) {
+          void* pixel = further(sums, i * n, type.sum_size);
+          if (bias) type.scale_and_add(pixel, 1, bias, n);
+          type.finish(pixel, 1, 0, false, channels, n, further(to, results[i], type.size));
+        }
     }
   });
 }

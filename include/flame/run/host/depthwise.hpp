@@ -98,8 +98,13 @@ inline void correlate_depthwise(const correlation& x) {
     if (!type.converts) return loop(window, windows, count, taps, depth, weights, channels, to, results);
     void* sums = sum_scratch(scratch_use::block_sums, type, count * channels);
     loop(window, windows, count, taps, depth, weights, channels, sums, lines);
-    for (i64 i = 0; i < count; ++i)
-      type.narrow_row(further(sums, lines[i], type.sum_size), channels, further(to, results[i], type.size));
+    void* bias = x.bias ? sum_scratch(scratch_use::finish_bias, type, channels) : nullptr;
+    if (bias) type.widen_row(x.bias, channels, bias);
+    for (i64 i = 0; i < count; ++i) {
+      void* pixel = further(sums, lines[i], type.sum_size);
+      if (bias) type.scale_and_add(pixel, 1, bias, channels);
+      type.narrow_row(pixel, channels, further(to, results[i], type.size));
+    }
   });
 }
 

@@ -63,17 +63,18 @@ inline void run_shared(const product& x, const panel_layout& layout, const produ
 }
 
 // Products [begin, begin + count) of a batch, one after another, of an oriented x with something to sum.
-inline void multiply_some(const product& x, const axis_run<3>& batch, i64 begin, i64 count) {
+inline void multiply_some(const product& x, const axis_run<4>& batch, i64 begin, i64 count) {
   const kernels& type = *x.type;
   const i64 m = x.m.size(), n = x.n.size(), k = x.k.size();
-  i64* offsets = scratch<i64>(scratch_use::batch_offsets, 3 * count);
-  for (int operand = 0; operand < 3; ++operand)
+  i64* offsets = scratch<i64>(scratch_use::batch_offsets, 4 * count);
+  for (int operand = 0; operand < 4; ++operand)
     batch.offsets(operand, begin, count, offsets + operand * count);
   product one = x;
   auto step = [&](i64 i) {
     one.c = further(x.c, offsets[i], type.size);
     one.a = further(x.a, offsets[count + i], type.size),
     one.b = further(x.b, offsets[2 * count + i], type.size);
+    if (x.bias) one.bias = further(x.bias, offsets[3 * count + i], type.size);
   };
   if (wants_dots(x)) {
     for (i64 i = 0; i < count; ++i) step(i), run_dots(one, 0, n);
@@ -93,7 +94,7 @@ inline void multiply_some(const product& x, const axis_run<3>& batch, i64 begin,
       worker.make_panels(one.b);
       worker.run(one.a, sums ? sums : one.c, p > 0 || (!sums && x.accumulate));
     }
-    if (sums) finish_rows(x, one.c, 0, m, sums, 1, 0);
+    if (sums) finish_rows(one, one.c, 0, m, sums, 1, 0);
   }
 }
 
@@ -109,7 +110,8 @@ inline void multiply(product x) {
     return in_chunks(n, std::max<i64>((1 << 16) / k, 1),
                      [&](i64 begin, i64 end) { run_dots(x, begin, end - begin); });
   if (wants_row_sums(x)) {
-    // Parts of rows that are worth starting, and whose sums the first cache holds; none shorter than half a page.
+    // Parts of rows that are worth starting, and whose sums the first cache holds; none shorter than half a
+    // page.
     const i64 part = std::clamp<i64>(ceil_div((1 << 18) / k, 64) * 64, 512, 4096);
     return in_chunks(n, part, [&](i64 begin, i64 end) { run_row_sums(x, begin, end - begin); });
   }
@@ -127,18 +129,19 @@ inline void multiply(product x) {
   });
 }
 
-// As many products as `batch` has elements, of matrices where its strides in c, a and b lead: all cores on
-// one after another where they are large, else several whole products to a core. m and n have elements.
-inline void multiply_each(product x, axis_run<3> batch) {
+// As many products as `batch` has elements, of matrices where its strides in c, a, b and bias lead: all cores
+// on one after another where they are large, else several whole products to a core. m and n have elements.
+inline void multiply_each(product x, axis_run<4> batch) {
   using namespace algebra;
   constexpr i64 large = 1 << 23, task_work = 1 << 19;
   const i64 work = x.m.size() * x.n.size() * x.k.size(), count = batch.size(), size = x.type->size;
   if (count == 1 || work == 0 || work >= large) {
-    i64 at[3];
+    i64 at[4];
     for (i64 i = 0; i < count; ++i) {
       product one = x;
-      for (int operand = 0; operand < 3; ++operand) batch.offsets(operand, i, 1, at + operand);
+      for (int operand = 0; operand < 4; ++operand) batch.offsets(operand, i, 1, at + operand);
       one.c = further(x.c, at[0], size), one.a = further(x.a, at[1], size), one.b = further(x.b, at[2], size);
+      if (x.bias) one.bias = further(x.bias, at[3], size);
       multiply(one);
     }
     return;

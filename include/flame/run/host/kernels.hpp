@@ -21,6 +21,8 @@ struct kernels {
   void (*widen_row)(const void* from, i64 n, void* to);
   // Sums from[i] as elements.
   void (*narrow_row)(const void* from, i64 n, void* to);
+  // sums[i] = scale sums[i] + bias[i]; without a bias where it is null.
+  void (*scale_and_add)(void* sums, double scale, const void* bias, i64 n);
   // `splits` rows of sums, `apart` from one to the next, are added up in their order, with what is at
   // to[offsets[i]] if `add`, and stored there.
   void (*finish)(void* sums, i64 splits, i64 apart, bool add, const i64* offsets, i64 n, void* to);
@@ -48,6 +50,16 @@ FLAME_NOINLINE void widen(const void* numbers, const i64* offsets, i64 n, void* 
     array::convert<T, E>(from + offsets[0], sums, n);
   else
     for (i64 i = 0; i < n; ++i) sums[i] = static_cast<T>(from[offsets[i]]);
+}
+
+template <class T> FLAME_NOINLINE void scale_and_add(void* row, double scale, const void* bias, i64 n) {
+  T* sums = static_cast<T*>(row);
+  const T by = static_cast<T>(scale);
+  const T* plus = static_cast<const T*>(bias);
+  if (plus)
+    for (i64 i = 0; i < n; ++i) sums[i] = by * sums[i] + plus[i];
+  else
+    for (i64 i = 0; i < n; ++i) sums[i] *= by;
 }
 
 template <class T, class E>
@@ -117,8 +129,8 @@ FLAME_NOINLINE void dots(i64 depth, const void* row, const void* matrix, const i
 
 template <class T, class E>
 inline constexpr kernels kernels_of = {
-    sizeof(E),    sizeof(T),        simd::lanes<T>,    !std::is_same_v<T, E>, &sweep<T>, &pack<T, E>,
-    &widen<T, E>, &widen_row<T, E>, &narrow_row<T, E>, &finish<T, E>,         &dots<T>};
+    sizeof(E),    sizeof(T),        simd::lanes<T>,    !std::is_same_v<T, E>, &sweep<T>,     &pack<T, E>,
+    &widen<T, E>, &widen_row<T, E>, &narrow_row<T, E>, &scale_and_add<T>,     &finish<T, E>, &dots<T>};
 
 }  // namespace algebra
 

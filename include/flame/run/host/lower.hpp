@@ -54,8 +54,7 @@ inline lowered_step lower_contract(const program_step& s) {
   const int result = s.tensors.size() - 1;
   r.run = [c, result](void* const* at) mutable {
     c.a = at[0], c.b = at[1], c.out = at[result];
-    flame::host_kernels::contract(c);
-    if (c.biased || c.scale != 1) flame::host_kernels::scale_and_add(c, c.biased ? at[2] : nullptr);
+    flame::host_kernels::contract(c, c.biased ? at[2] : nullptr);
   };
   return r;
 }
@@ -64,11 +63,14 @@ inline lowered_step lower_conv(const program_step& s) {
   library::convolution c = library::convolution_of(s);
   lowered_step r;
   op code = s.library;
-  r.run = [c, code](void* const* at) {
+  const bool biased = s.tensors.size() == 4;
+  r.run = [c, code, biased](void* const* at) {
+    const void* bias = biased ? at[2] : nullptr;
+    void* result = at[biased ? 3 : 2];
     if (code == op::conv)
-      flame::host_kernels::conv(c, at[0], at[1], at[2]);
+      flame::host_kernels::conv(c, at[0], at[1], result, bias);
     else if (code == op::conv_data)
-      flame::host_kernels::conv_data(c, at[0], at[1], at[2]);
+      flame::host_kernels::conv_data(c, at[0], at[1], result, bias);
     else
       flame::host_kernels::conv_weight(c, at[0], at[1], at[2]);
   };

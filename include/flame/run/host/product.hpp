@@ -10,14 +10,20 @@
 namespace flame::host_kernels {
 inline namespace FLAME_HOST_ISA {
 
-// C(i, j) (+)= sum over p of A(i, p) B(p, j): i walks m, j walks n, p walks k.
+// C(i, j) (+)= sum over p of A(i, p) B(p, j): i walks m, j walks n, p walks k. Where sums are no elements
+// (bf16, f16), and C is not added to, also C(i, j) = scale sum + bias, rounded once.
 struct product {
   const kernels* type = nullptr;
   const void* a = nullptr;
   const void* b = nullptr;
   void* c = nullptr;
-  axis_run<2> m, n, k;  // strides in c and a, in c and b, in a and b
+  axis_run<3> m, n;  // strides in c, a and bias; in c, b and bias
+  axis_run<2> k;     // in a and b
   bool accumulate = false;
+  double scale = 1;
+  const void* bias = nullptr;
+
+  [[nodiscard]] bool adjusts() const { return scale != 1 || bias; }
 };
 
 // Makes the columns what is read and written in vectors: of C's rows and columns, what lies side by side and
@@ -113,8 +119,8 @@ inline void run_dots(const product& x, i64 begin, i64 count) {
   x.type->dots(x.k.size(), x.a, x.b, columns, count, x.c, results, x.accumulate);
 }
 
-// One row of A and rows of B as they lie: C is the sum of B's rows, each times a number of A. A tile would walk down
-// columns, a page of memory from one row to the next.
+// One row of A and rows of B as they lie: C is the sum of B's rows, each times a number of A. A tile would
+// walk down columns, a page of memory from one row to the next.
 inline bool wants_row_sums(const product& x) {
   return !x.type->converts && x.m.size() == 1 && x.k.rank == 1 && x.n.rank == 1 && x.n.contiguous(0) &&
          x.n.contiguous(1) && x.n.size() >= 4 * x.type->lanes;
@@ -122,8 +128,8 @@ inline bool wants_row_sums(const product& x) {
 
 // c[0, n) (+)= sum over p of a[p a_stride] b[p b_stride + (0, n)]; some rows of B at a time.
 template <class T>
-FLAME_NOINLINE void row_sums(i64 depth, const void* row, i64 a_stride, const void* matrix, i64 b_stride, i64 n,
-                             void* result, bool add) {
+FLAME_NOINLINE void row_sums(i64 depth, const void* row, i64 a_stride, const void* matrix, i64 b_stride,
+                             i64 n, void* result, bool add) {
   using V = simd::vec<T>;
   constexpr i64 lanes = simd::lanes<T>;
   constexpr int some = 8;
@@ -246,14 +252,21 @@ inline bool adds_in_place(const product& x) { return !x.type->converts && x.n.co
 // Rows [row, row + rows) of C from as many rows of `splits` matrices of sums, `apart` numbers from one to the
 // next.
 inline void finish_rows(const product& x, void* c, i64 row, i64 rows, void* sums, i64 splits, i64 apart) {
-  const i64 n = x.n.size();
-  i64* c_rows = scratch<i64>(scratch_use::finish_offsets, rows + n);
-  i64* c_columns = c_rows + rows;
+  const i64 n = x.n.size(), sum_size = x.type->sum_size;
+  i64* c_rows = scratch<i64>(scratch_use::finish_offsets, 2 * rows + 2 * n);
+  i64 *c_columns = c_rows + rows, *bias_rows = c_columns + n, *bias_columns = bias_rows + rows;
   x.m.offsets(0, row, rows, c_rows);
   x.n.offsets(0, 0, n, c_columns);
-  for (i64 i = 0; i < rows; ++i)
-    x.type->finish(further(sums, i * n, x.type->sum_size), splits, apart, x.accumulate, c_columns, n,
-                   further(c, c_rows[i], x.type->size));
+  void* bias = x.bias ? sum_scratch(scratch_use::finish_bias, *x.type, n) : nullptr;
+  if (bias) x.m.offsets(2, row, rows, bias_rows), x.n.offsets(2, 0, n, bias_columns);
+  for (i64 i = 0; i < rows; ++i) {
+    void* of_row = further(sums, i * n, sum_size);
+    if (bias && (i == 0 || bias_rows[i] != bias_rows[i - 1]))
+      x.type->widen(further(x.bias, bias_rows[i], x.type->size), bias_columns, n, bias);
+    for (i64 s = 0; s < splits && x.adjusts(); ++s)
+      x.type->scale_and_add(further(of_row, s * apart, sum_size), x.scale, s ? nullptr : bias, n);
+    x.type->finish(of_row, splits, apart, x.accumulate, c_columns, n, further(c, c_rows[i], x.type->size));
+  }
 }
 
 // C without anything to sum over: zeros, or as it was.

@@ -27,6 +27,7 @@ enum class scratch_use : u8 {
   block_numbers,
   block_sums,
   finish_offsets,
+  finish_bias,
   batch_offsets,
   image,
   image_offsets,
