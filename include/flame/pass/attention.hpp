@@ -13,7 +13,7 @@ template <class Rules> struct attention_rule {
   attention_operands at;
   int q, k;
   const axis_info *key, *dim;
-  dtype element, sums;
+  dtype sums;
 
   constexpr attention_rule(Rules& rules, int of)
       : rule(rules),
@@ -24,8 +24,7 @@ template <class Rules> struct attention_rule {
         k(g.arg(of, 1)),
         key(g.axis(of, 0)),
         dim(g.axis(of, 1)),
-        element(g.type(q).element),
-        sums(attention_sums(element)) {}
+        sums(attention_sums(g.type(q).element)) {}
 
   // The cotangent of operand i where that of n is d, of n's type; -1 for none.
   constexpr int operator()(int i, int d) {
@@ -38,7 +37,6 @@ template <class Rules> struct attention_rule {
  private:
   constexpr int operand(int place) const { return g.arg(n, place); }
   constexpr int up(int a) { return g.cast(a, sums); }
-  constexpr int down(int a) { return g.cast(a, element); }
   constexpr int scale() {
     const double given = __builtin_bit_cast(double, g.number(n, 1));
     return given == given ? g.constant(given, sums) : rule.unary(op::rsqrt, g.extent(dim, sums));
@@ -52,14 +50,15 @@ template <class Rules> struct attention_rule {
     t.push(key);
     return t;
   }
+  // Of numbers of 16 bits too a product in f32: rounded scores would be exponents with errors of a percent.
   constexpr int product(int a, int b, const tensor_type& like) {
     tensor_type t = like;
-    t.element = element;
-    return simplest(g, g.contract(down(a), down(b), t));
+    t.element = sums;
+    return simplest(g, g.contract(up(a), up(b), t));
   }
-  constexpr int scores_of(int a, int b) { return up(product(a, b, scores_type(element))); }  // sum over dim
-  constexpr int to_query(int a, int b) { return up(product(a, b, tensor_type(g.type(q)))); }
-  constexpr int to_key(int a, int b) { return up(product(a, b, tensor_type(g.type(k)))); }
+  constexpr int scores_of(int a, int b) { return product(a, b, scores_type(sums)); }  // sum over dim
+  constexpr int to_query(int a, int b) { return product(a, b, tensor_type(g.type(q))); }
+  constexpr int to_key(int a, int b) { return product(a, b, tensor_type(g.type(k))); }
   constexpr int over(const axis_info* a, int x) { return rule.put(op::sum, {&x, 1}, {&a, 1}); }
   constexpr int as(int x, int like) {
     return rule.as_type(g.cast(x, g.type(like).element), tensor_type(g.type(like)));
@@ -104,8 +103,10 @@ template <class Rules> struct attention_rule {
     return g.put(static_cast<op>(static_cast<int>(op::attend_query) + i), in,
                  list<const axis_info*>(g.axes_of(n)), list<u64>(g.numbers_of(n)));
   }
-  constexpr int weighted(int d) {  // dS
-    return rule.mul(probabilities(), rule.sub(scores_of(d, operand(2)), delta(d)));
+  // dS, with delta as the sum of P dP, which is at hand here: the result's own numbers may have 16 bits.
+  constexpr int weighted(int d) {
+    const int p = probabilities(), dp = scores_of(d, operand(2));
+    return rule.mul(p, rule.sub(dp, over(key, rule.mul(p, dp))));
   }
   constexpr int to_mask(int ds) {
     const int mask = operand(at.mask);

@@ -46,6 +46,7 @@ struct frame {
   [[nodiscard]] located destination(int n) {
     const placed& t = targets[n];
     located l = contiguous(fn.g.type(n), e, -1);
+    if (fn.f.wide[n]) l.element = dtype::f32;
     if (!t.stacked && t.one.buffer >= 0 && t.one.contiguous()) {
       l.buffer = t.one.buffer, l.offset = t.one.offset;
       return l;

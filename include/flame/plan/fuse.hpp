@@ -16,16 +16,23 @@ struct fused_step {
 struct fusion {
   list<fused_step> steps;  // operands before readers
   list<u8> stored;         // by node: some step writes it to memory of its own
+  list<u8> wide;           // by node: it is stored in f32, though its type has 16 bits
   list<making> how;        // by node
 };
 
 namespace fusing {
+
+// A cast from 16 bits to more.
+[[nodiscard]] constexpr bool widens(const graph& g, int n) {
+  return g.is(n, op::cast) && has_16_bits(g.type(g.arg(n, 0)).element) && !has_16_bits(g.type(n).element);
+}
 
 // Instructions of one group: members in topological order, what they read as slots.
 struct writer {
   state& s;
   const graph& g;
   group code;
+  const list<u8>&memory, &wide;
   list<int> value;    // by node: its instruction, or -1
   list<int> written;  // nodes whose `value` is set
 
@@ -34,6 +41,7 @@ struct writer {
     int at = code.slots.find(wanted);
     return at >= 0 ? at : code.slots.push(wanted);
   }
+  constexpr dtype stored_as(int n) const { return wide[n] ? dtype::f32 : g.type(n).element; }
   constexpr level level_of(int n) const {
     const tensor_type& t = g.type(n);
     if (t.rank == 0) return level::uniform;
@@ -43,11 +51,22 @@ struct writer {
     return level::row;
   }
   bool rows = false;
+  // What is stored in 16 bits is rounded before others of the group read it: where one of them is f32 itself,
+  // so that it is made of what other kernels and libraries read.
+  bool rounds = false;
 
   constexpr int add(int n, const instruction& i) {
     value[n] = code.body.push(i);
     written.push(n);
     return value[n];
+  }
+  constexpr int rounded(int n, const instruction& i) {
+    instruction r;
+    r.code = static_cast<u8>(op::cast);
+    r.element = g.type(n).element;
+    r.at = i.at;
+    r.a = code.body.push(i);
+    return add(n, r);
   }
   // The instruction whose value is what n means; loads, numbers and scalars are made on the way.
   constexpr int use(int n) {
@@ -66,7 +85,7 @@ struct writer {
       default:
         i.code = code_load;
         i.element = compute_type(g.type(n).element);
-        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, g.type(n).element, n);
+        i.a = slot(g.type(n).rank == 0 ? slot_kind::uniform : slot_kind::input, stored_as(n), n);
         return add(n, i);
     }
   }
@@ -112,6 +131,8 @@ struct writer {
                                           : reduce_mode::column;
       i.at = s.row[n] ? level::row : level::full;
     }
+    if (rounds && memory[n] && !is_reduction(g, n) && i.at != level::uniform && has_16_bits(stored_as(n)))
+      return rounded(n, i);
     return add(n, i);
   }
   constexpr void store(int n) {
@@ -121,7 +142,7 @@ struct writer {
     i.b = use(n);
     i.at = code.body[i.b].at == level::uniform ? level_of(n) : code.body[i.b].at;
     i.reduce = code.body[i.b].reduce == reduce_mode::row ? reduce_mode::none : code.body[i.b].reduce;
-    i.a = slot(slot_kind::output, g.type(n).element, n);
+    i.a = slot(slot_kind::output, stored_as(n), n);
     code.body.push(i);
   }
   constexpr void clear() {
@@ -159,6 +180,7 @@ struct writer {
   f.stored.resize(n, 0);
   f.how = s.how;
   const list<u8> memory = fusing::find_memory(s);
+  f.wide = fusing::find_wide(s, memory);
   auto reordered = [&](int i) { return fusing::is_reordered(s, i); };
   // Copies: values without a step that must stand in memory after all.
   auto copies = [&](int i) {
@@ -177,13 +199,15 @@ struct writer {
     if (reordered(i)) orders[s.find(s.group_of[fusing::meant(g, i)])].push(i);
   }
 
-  fusing::writer w{s, g, {}, {}, {}};
+  fusing::writer w{s, g, {}, memory, f.wide, {}, {}};
   w.value.resize(n, -1);
   list<fused_step> unordered;
   list<u8> copied;  // by step
   for (int q = 0; q < members.size(); ++q) {
     if (members[q].empty()) continue;
     w.axes(s.spaces[q]);
+    w.rounds = false;
+    for (int i : members[q]) w.rounds = w.rounds || f.wide[i] || fusing::widens(g, i);
     for (int i : members[q])
       if (w.value[i] < 0) w.compute(i);
     for (int i : members[q])
@@ -208,6 +232,7 @@ struct writer {
       fusing::space sp;
       sp.all = g.type(i);
       w.axes(sp);
+      w.rounds = false;
       if (s.how[i] == making::leaf || s.how[i] == making::view || g.is(i, op::permute)) {
         instruction load;  // the view itself is what the copy reads
         load.code = code_load;

@@ -1,4 +1,4 @@
-// What of a fused graph is in memory, and what is made again where it is read instead.
+// What of a fused graph is in memory, what is made again where it is read instead, and what is stored in f32.
 #pragma once
 #include <flame/plan/fuse_groups.hpp>
 
@@ -103,6 +103,45 @@ inline constexpr int most_beside = 6;
       if (const int a = meant(g, g.arg(n, k)); chosen[a]) result[a] = 1;
   }
   return result;
+}
+
+// Values of 16 bits that are stored in f32: what columns and totals sum to and what is made of these alone
+// (means, variances of group and batch norm), and what larger tensors alone are made of (the root of a
+// running variance). They are few, and all that they are subtracted from and multiplied with would have their
+// rounding in it. What they are sums of is rounded first where it is stored itself (writer::rounds): so what
+// later kernels read is what was summed, and a number less its mean over itself is 0.
+[[nodiscard]] constexpr list<u8> find_wide(const state& s, const list<u8>& memory) {
+  const graph& g = s.g;
+  list<u8> wide, of_sums, for_larger;
+  wide.resize(g.size(), 0), of_sums.resize(g.size(), 0), for_larger.resize(g.size(), 0);
+  auto computed = [&](int n) {
+    return s.how[n] == making::fused || s.how[n] == making::uniform || s.how[n] == making::again;
+  };
+  for (int n = 0; n < g.size(); ++n) {
+    if (!computed(n) || !has_16_bits(g.type(n).element)) continue;
+    if (is_reduction(g, n)) {
+      of_sums[n] = !s.row[n];
+      continue;
+    }
+    bool all = is_pointwise(g, n) && g[n].arg_count > 0, any = false;
+    for (int k = 0; k < g[n].arg_count; ++k) {
+      const int a = meant(g, g.arg(n, k));
+      any = any || of_sums[a];
+      all = all && (of_sums[a] || s.how[a] == making::immediate || s.how[a] == making::uniform);
+    }
+    of_sums[n] = all && any;
+  }
+  for (int n = g.size() - 1; n >= 0; --n) {
+    if (!computed(n) || !has_16_bits(g.type(n).element) || s.output[n]) continue;
+    bool grouped = true, larger = true;
+    for (int r : s.readers[n]) {
+      grouped = grouped && computed(r);
+      larger = larger && !is_reduction(g, r) && (for_larger[r] || g.type(r).rank > g.type(n).rank);
+    }
+    for_larger[n] = grouped && larger;
+    wide[n] = s.how[n] == making::fused && memory[n] && grouped && (of_sums[n] || larger);
+  }
+  return wide;
 }
 
 }  // namespace flame::fusing

@@ -39,7 +39,7 @@ inline constexpr u8 code_store = 201;  // a: slot, b: value
 
 // One instruction: its value is referred to by its position. element: the type that it computes in; f32 for
 // bf16 and f16 values (rounded only when stored), and for comparisons the type of their operands (they give a
-// boolean).
+// boolean). A cast to bf16 or f16 rounds an f32 value to it, and gives f32.
 struct instruction {
   u8 code = 0;
   dtype element = dtype::f32;

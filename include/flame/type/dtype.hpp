@@ -114,6 +114,7 @@ template <element T> inline constexpr dtype dtype_of = static_cast<dtype>(dtype_
 [[nodiscard]] constexpr bool is_floating(dtype d) {
   return d == dtype::f32 || d == dtype::f64 || d == dtype::bf16 || d == dtype::f16;
 }
+[[nodiscard]] constexpr bool has_16_bits(dtype d) { return d == dtype::bf16 || d == dtype::f16; }
 [[nodiscard]] constexpr bool is_integer(dtype d) { return d == dtype::int32 || d == dtype::int64 || d == dtype::uint8; }
 
 }  // namespace flame

@@ -35,9 +35,9 @@ inline list<int> nodes_of(graph& g, const list<const leaf_info*>& leaves) {
   return n;
 }
 
-inline subject make_subject(int n) {
+inline subject make_subject(const graph& value) {
   subject s;
-  s.value = alone(tape(), n);
+  s.value = value;
   const graph& g = s.value;
   for (int i = 0; i < g.size(); ++i)
     if (g.is(i, op::leaf) && is_floating(g[i].leaf->type.element)) s.floating.push(g[i].leaf);
@@ -62,6 +62,8 @@ inline subject make_subject(int n) {
   s.twice = with_gradients(second, gradients, s.directions, again);
   return s;
 }
+
+inline subject make_subject(int n) { return make_subject(alone(tape(), n)); }
 
 // The same graph where d stands for f64.
 struct retyped {

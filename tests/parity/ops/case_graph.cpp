@@ -89,38 +89,43 @@ value arranged(const value& stored, const arrangement& how) {
   return v;
 }
 
+namespace {
+void differentiate(case_graph& r) {
+  r.g = r.value;
+  if (r.differentiable.empty()) return;
+  r.cotangent = laws::new_leaf(r.value.type(r.value.outputs[0]), "cotangent", {});
+  list<const leaf_info*> cotangents;
+  cotangents.push(r.cotangent);
+  list<int> wrt;
+  graph g = r.value;
+  for (const std::string& name : r.differentiable)
+    for (const argument& a : r.from.arguments)
+      if (a.name == name) wrt.push(g.leaf(a.leaf));
+  if (wrt.size() != static_cast<int>(r.differentiable.size()))
+    throw error("parity: a formula lacks an argument with a gradient");
+  r.g = simplify(laws::with_gradients(g, g.outputs, cotangents, wrt));
+}
+}  // namespace
+
 case_graph make_case_graph(const test_case& c) {
   case_graph r;
   for (auto make : {elementwise, reductions, others, activations, norms, losses, pictures, positions,
                     arrangements, attentions, layers})
     if (r.from = make(c); r.from.n >= 0) break;
   if (r.from.n < 0) throw error("parity: no formula for " + c.name);
-  const graph value = laws::alone(laws::tape(), r.from.n);
-  r.g = value;
+  r.value = laws::alone(laws::tape(), r.from.n);
   r.differentiable = c.differentiable();
-  if (r.differentiable.empty()) return r;
-  r.cotangent = laws::new_leaf(value.type(value.outputs[0]), "cotangent", {});
-  list<const leaf_info*> cotangents;
-  cotangents.push(r.cotangent);
-  list<int> wrt;
-  graph g = value;
-  for (const std::string& name : r.differentiable)
-    for (const argument& a : r.from.arguments)
-      if (a.name == name) wrt.push(g.leaf(a.leaf));
-  if (wrt.size() != static_cast<int>(r.differentiable.size()))
-    throw error("parity: the formula of " + c.name + " lacks an argument");
-  r.g = simplify(laws::with_gradients(g, g.outputs, cotangents, wrt));
+  differentiate(r);
   return r;
 }
 
 case_graph in_element(const case_graph& from, dtype d) {
-  laws::retyped typed = laws::with_element(from.g, d);
+  laws::retyped typed = laws::with_element(from.value, d);
   case_graph r = from;
-  r.g = simplify(typed.g);
+  r.value = simplify(typed.g);
   for (argument& a : r.from.arguments)
     if (auto found = typed.leaves.find(a.leaf); found != typed.leaves.end()) a.leaf = found->second;
-  if (auto found = typed.leaves.find(from.cotangent); found != typed.leaves.end())
-    r.cotangent = found->second;
+  differentiate(r);
   return r;
 }
 

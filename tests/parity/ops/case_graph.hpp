@@ -9,12 +9,13 @@ namespace flame::parity {
 
 struct case_graph {
   formula from;
-  graph g;  // the output, then the gradient of each argument that has one, simplified
+  graph value;  // the output alone
+  graph g;      // the output, then the gradient of each argument that has one, simplified
   const leaf_info* cotangent = nullptr;
   std::vector<std::string> differentiable;
 };
 
-// In f64; then with another type for f64.
+// In f64; then with another type for f64, differentiated in that type.
 [[nodiscard]] case_graph make_case_graph(const test_case& c);
 [[nodiscard]] case_graph in_element(const case_graph& from, dtype d);
 

@@ -24,23 +24,12 @@ struct tally {
   std::map<std::string, errors_of_operation> operations;  // "softmax gradient.x"
 };
 
-// How many times PyTorch's error FLAME may have in a kind of tensor, "softmax gradient.x". More than 1.5 is a
-// debt, named in README.md:
-//   - norms whose statistics or sums over pixels are made by another kernel than what reads them: in a program
-//     whose own tensors have 16 bits these have them too. In a train_step with a precision they are f32.
-//   - the gradient of attention's additive mask: a formula whose scores are stored in 16 bits.
-//   - layers: on the host a product or a convolution rounds, and the addition of its bias rounds again, where
-//     PyTorch does both at once; in attention's softmax and its derivative that grows.
-[[nodiscard]] double factor_of(const std::string& kind) {
-  auto is = [&](const char* op) { return kind.starts_with(op); };
-  if (kind == "attention_additive gradient.mask") return 5;
-  if (is("layer_attention")) return 4;
-  if (is("group_norm") || is("layer_group_norm") || is("layer_batch_norm")) return 2.5;
-  return is("layer_") ? 1.75 : 1.5;
-}
-// The same in one tensor, where few numbers may have bad luck.
+// How many times PyTorch's error FLAME may have.
+constexpr double factor = 1.5;
+// The same in one tensor. The gradient of a bias of queries has few numbers, sums that cancel: what is left
+// of roundings in one of them is luck, on both sides.
 [[nodiscard]] double factor_of_one(const std::string& kind) {
-  return kind.starts_with("layer_attention") ? 8 : factor_of(kind);
+  return kind.ends_with("gradient.q.bias") ? 1.6 : factor;
 }
 
 [[nodiscard]] std::string name_of_half(dtype d) { return d == dtype::bf16 ? "bf16" : "f16"; }
@@ -125,8 +114,8 @@ void check_halves(const std::string& file_name, int least) {
                    ratio = allowed > 0 ? std::sqrt(e.ours / allowed) : 0;
       INFO(name << " in " << name_of_half(d) << ": " << std::sqrt(e.ours) << ", PyTorch "
                 << std::sqrt(e.theirs) << ", rounded once " << std::sqrt(e.once));
-      CHECK(std::sqrt(e.ours) <= factor_of(name) * std::sqrt(allowed));
-      if (factor_of(name) <= 1.75 && ratio > worst) worst = ratio, of = name;
+      CHECK(std::sqrt(e.ours) <= factor * std::sqrt(allowed));
+      if (ratio > worst) worst = ratio, of = name;
     }
     MESSAGE(file_name << " in " << name_of_half(d) << ": " << t.tensors << " tensors of "
                       << t.operations.size() << " kinds, the worst kind (" << of << ") has " << worst

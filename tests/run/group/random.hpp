@@ -302,7 +302,7 @@ struct writer {
     }
     if (d.one_in(5)) {
       dtype to = d.of(std::vector<dtype>{dtype::f32, dtype::f64, dtype::int32, dtype::int64, dtype::boolean,
-                                         dtype::uint8, dtype::bf16});
+                                         dtype::uint8, dtype::bf16, dtype::f16});
       bool integer = is_integer(to);
       known y{to, k.at, k.whole || integer, k.bound, 0, k.signless};
       if (to == dtype::boolean) y = {to, k.at};

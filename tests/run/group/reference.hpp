@@ -169,8 +169,12 @@ inline number binary(op o, type t, number a, number b) {
 inline number cast(type from, dtype to, number x) {
   type t = type_of(to);
   if (floating(t)) {
-    if (floating(from)) return of(t, x.f);
-    return {t == type::f32 ? static_cast<float>(x.i) : static_cast<double>(x.i), 0};
+    const number y = floating(from)
+                         ? of(t, x.f)
+                         : number{t == type::f32 ? static_cast<float>(x.i) : static_cast<double>(x.i), 0};
+    const float narrow = static_cast<float>(y.f);
+    if (to == dtype::bf16) return {static_cast<float>(bf16(narrow)), 0};
+    return to == dtype::f16 ? number{static_cast<float>(f16(narrow)), 0} : y;
   }
   if (t == type::boolean) return {0, floating(from) ? x.f != 0 : x.i != 0};
   if (!floating(from)) return to == dtype::uint8 ? number{0, x.i & 255} : of(t, static_cast<u64>(x.i));

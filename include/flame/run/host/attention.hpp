@@ -303,10 +303,14 @@ template <class T> class attention_blocks {
     if (c_.dv.there())
       multiply(p, over::key, over::dim, over::query, scores, d, result(c_.dv, dv_copy, p, false), !fresh_);
     if (c_.dq.there() || c_.dk.there()) {
+      // Where delta is what its formula says it is the sum of P dP too, without the result's rounding.
+      const bool own_delta = copies_ && c_.attended.there();
       multiply(p, over::query, over::key, over::dim, d, v_, slopes, false);
       each_score_row(p, slope_, [&](const row& slope, i64 r) {
-        const T delta = memory<T>(c_.delta)[offset(c_.delta, p, r, true)];
-        slope.take_slopes(score_ + r * c_.keys, delta, static_cast<T>(c_.scale));
+        const T* weights = score_ + r * c_.keys;
+        const T delta =
+            own_delta ? slope.product(weights) : memory<T>(c_.delta)[offset(c_.delta, p, r, true)];
+        slope.take_slopes(weights, delta, static_cast<T>(c_.scale));
       });
       if (c_.dq.there()) {
         const view dq = result(c_.dq, out_copy, p, true);

@@ -54,6 +54,18 @@ template <class T> struct attention_row {
     for (; j < keys; ++j) sum += at[j];
     return sum;
   }
+  // The sum of products with as many numbers.
+  [[nodiscard]] T product(const T* other) const {
+    using V = simd::vec<T>;
+    constexpr i64 lanes = simd::lanes<T>;
+    V total{};
+    i64 j = 0;
+    for (; j + lanes <= keys; j += lanes)
+      total = simd::fma(simd::load<V>(at + j), simd::load<V>(other + j), total);
+    T sum = simd::sum(total);
+    for (; j < keys; ++j) sum += at[j] * other[j];
+    return sum;
+  }
   // dS = scale P (dP - delta), of dP; weights: P.
   void take_slopes(const T* weights, T delta, T scale) const {
     for (i64 j = 0; j < keys; ++j) at[j] = scale * weights[j] * (at[j] - delta);

@@ -248,6 +248,12 @@ struct builder : built_group {
     if (o == op::cast) {
       lane from = of(x).type;
       int v = cast(x, lane_for(i.element));
+      if (has_16_bits(i.element)) {
+        step s;
+        s.loop = round_for(i.element);
+        s.a = v;
+        return emit(s, lane::f32, of(v).at);
+      }
       return i.element == dtype::uint8 ? wrap(v, from == lane::f32 || from == lane::f64) : v;
     }
     step s;

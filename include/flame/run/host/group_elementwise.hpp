@@ -1,5 +1,6 @@
 // The elementwise instructions of a group as loops over registers, and the choice among them.
 #pragma once
+#include <flame/run/host/convert.hpp>
 #include <flame/run/host/group_tile.hpp>
 #include <flame/run/host/math.hpp>
 
@@ -241,6 +242,14 @@ template <bool FromFloating> struct cast_u8 {
   }
 };
 
+// To bf16 or f16, whose values are computed as f32.
+template <class Half> struct round_lanes {
+  static constexpr int n = lanes<float>;
+  FLAME_INLINE vec<float, n> operator()(vec<float, n> x) const {
+    return convert_elements<float, Half>(convert_elements<Half, float>(x));
+  }
+};
+
 template <class From, class To, class F> void cast_loop(const step& s, const tile& t) {
   const From* x = t.at<From>(s.a);
   To* y = t.at<To>(s.result);
@@ -370,6 +379,10 @@ template <class From> step_loop cast_from(lane to) {
     case lane::mask: return cast_from<boolean_lane>(to);
   }
   return nullptr;
+}
+[[nodiscard]] inline step_loop round_for(dtype half) {
+  return half == dtype::bf16 ? cast_loop<float, float, round_lanes<bf16>>
+                             : cast_loop<float, float, round_lanes<f16>>;
 }
 [[nodiscard]] inline step_loop cast_u8_for(bool from_floating) {
   return from_floating ? cast_loop<i32, i32, cast_u8<true>> : cast_loop<i32, i32, cast_u8<false>>;

@@ -65,6 +65,8 @@ template <class Code, int I, class Bank> __device__ __forceinline__ void compute
           fold(operand<Code, A>(values, e), static_cast<u64>(static_cast<i64>(operand<Code, B>(values, e))));
     } else if constexpr (O == op::cast) {
       to[e] = convert<T>(operand<Code, A>(values, e));
+      if constexpr (Code::element(I) == bf16_ || Code::element(I) == f16_)
+        to[e] = element<Code::element(I)>::read(element<Code::element(I)>::write(to[e]));
     } else if constexpr (O == op::where) {
       to[e] = operand<Code, A>(values, e) ? operand<Code, B>(values, e) : operand<Code, C>(values, e);
     } else if constexpr (B >= 0) {
