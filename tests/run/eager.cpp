@@ -65,6 +65,23 @@ TEST_CASE("A tensor used twice is read as often as it stands there") {
   CHECK(all_equal(eval(a - a), tensor<f32, batch>{0, 0, 0}));
 }
 
+TEST_CASE("What a composite's operand holds is read once, and is what it is") {
+  const auto a = normal(key(1), batch == 7, feature == 5), b = normal(key(2), batch == 7, feature == 5);
+  auto e = a * 2.0 + b;
+  auto both = silu(e);
+  static_assert(decltype(both)::held_values::size == 3);
+  const auto x = eval(e), y = eval(both), z = eval(softmax(silu(e) * 3.0, feature) - b);
+  for (i64 i = 0; i < 7; ++i) {
+    double sum = 0;
+    for (i64 j = 0; j < 5; ++j) {
+      CHECK(x(i, j) == doctest::Approx(2 * a(i, j) + b(i, j)));
+      CHECK(y(i, j) == doctest::Approx(x(i, j) / (1 + std::exp(-x(i, j)))));
+      sum += std::exp(3.0 * y(i, j));
+    }
+    for (i64 j = 0; j < 5; ++j) CHECK(z(i, j) == doctest::Approx(std::exp(3.0 * y(i, j)) / sum - b(i, j)));
+  }
+}
+
 TEST_CASE("Equal types, other values") {
   const auto twice = [](const auto& t, double n) { return eval(t * n); };
   const tensor<f32, batch> a{1, 2, 3}, b{4, 5};

@@ -7,31 +7,35 @@ namespace flame {
 // quick_gelu(x) = x sigmoid(1.702 x), CLIP-L's (Hendrycks and Gimpel 2016)
 template <operand_type A> constexpr auto quick_gelu(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::quick_gelu(x)", shape_of<A>);
-  return x * sigmoid(structural<bits_of(1.702)>{} * x);
+  FLAME_HOLD_ONCE(x, quick_gelu(once)) { return x * sigmoid(structural<bits_of(1.702)>{} * x); }
 }
 
 // leaky_relu(x) = x for x > 0, else slope x; the derivative at 0 is the slope, as in PyTorch (Maas et al.
 // 2013).
 template <operand_type A> constexpr auto leaky_relu(const A& x, double slope = 0.01) {
   FLAME_ACTIVATION_REFUSALS("flame::leaky_relu(x, slope)", shape_of<A>);
-  using zero = structural_of<element_of<shape_of<A>>, 0>;
-  return where(x > zero{}, x, x * slope);
+  FLAME_HOLD_ONCE(x, leaky_relu(once, slope)) {
+    using zero = structural_of<element_of<shape_of<A>>, 0>;
+    return where(x > zero{}, x, x * slope);
+  }
 }
 
 // elu(x) = x for x > 0, else alpha (exp x - 1); the derivative at 0 is alpha, as in PyTorch (Clevert et al.
 // 2015).
 template <operand_type A> constexpr auto elu(const A& x, double alpha = 1) {
   FLAME_ACTIVATION_REFUSALS("flame::elu(x, alpha)", shape_of<A>);
-  using zero = structural_of<element_of<shape_of<A>>, 0>;
-  auto above = x > zero{};
-  return where(above, x,
-               expm1(where(above, zero{}, x)) * alpha);  // nothing overflows in the branch not taken
+  FLAME_HOLD_ONCE(x, elu(once, alpha)) {
+    using zero = structural_of<element_of<shape_of<A>>, 0>;
+    auto above = x > zero{};
+    return where(above, x,
+                 expm1(where(above, zero{}, x)) * alpha);  // nothing overflows in the branch not taken
+  }
 }
 
 // mish(x) = x tanh(softplus x) (Misra 2019)
 template <operand_type A> constexpr auto mish(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::mish(x)", shape_of<A>);
-  return x * tanh(softplus(x));
+  FLAME_HOLD_ONCE(x, mish(once)) { return x * tanh(softplus(x)); }
 }
 
 // log_sigmoid(x) = log sigmoid x = -softplus(-x)
@@ -43,20 +47,24 @@ template <operand_type A> constexpr auto log_sigmoid(const A& x) {
 // hardsigmoid(x) = clamp(x / 6 + 1 / 2, 0, 1); the derivative at -3 and 3 is 0, as in PyTorch.
 template <operand_type A> constexpr auto hardsigmoid(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::hardsigmoid(x)", shape_of<A>);
-  using E = element_of<shape_of<A>>;
-  auto inside = x * structural_of<E, bits_of(1.0 / 6)>{} + structural_of<E, bits_of(0.5)>{};
-  auto low = where(x <= structural_of<E, bits_of(-3.0)>{}, structural_of<E, 0>{}, inside);
-  return where(structural_of<E, bits_of(3.0)>{} <= x, structural_of<E, bits_of(1.0)>{}, low);
+  FLAME_HOLD_ONCE(x, hardsigmoid(once)) {
+    using E = element_of<shape_of<A>>;
+    auto inside = x * structural_of<E, bits_of(1.0 / 6)>{} + structural_of<E, bits_of(0.5)>{};
+    auto low = where(x <= structural_of<E, bits_of(-3.0)>{}, structural_of<E, 0>{}, inside);
+    return where(structural_of<E, bits_of(3.0)>{} <= x, structural_of<E, bits_of(1.0)>{}, low);
+  }
 }
 
 // hardswish(x) = x hardsigmoid(x) (Howard et al. 2019); the derivative at -3 is 0 and at 3 is 1, as in
 // PyTorch.
 template <operand_type A> constexpr auto hardswish(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::hardswish(x)", shape_of<A>);
-  using E = element_of<shape_of<A>>;
-  auto inside = x * (x * structural_of<E, bits_of(1.0 / 6)>{} + structural_of<E, bits_of(0.5)>{});
-  auto low = where(x <= structural_of<E, bits_of(-3.0)>{}, structural_of<E, 0>{}, inside);
-  return where(structural_of<E, bits_of(3.0)>{} <= x, x, low);
+  FLAME_HOLD_ONCE(x, hardswish(once)) {
+    using E = element_of<shape_of<A>>;
+    auto inside = x * (x * structural_of<E, bits_of(1.0 / 6)>{} + structural_of<E, bits_of(0.5)>{});
+    auto low = where(x <= structural_of<E, bits_of(-3.0)>{}, structural_of<E, 0>{}, inside);
+    return where(structural_of<E, bits_of(3.0)>{} <= x, x, low);
+  }
 }
 
 #define FLAME_GATED(name, activated, other)                                                    \

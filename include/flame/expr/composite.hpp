@@ -1,5 +1,6 @@
 // Composites: written in the language, so that their derivatives and their speed come from it.
 #pragma once
+#include <flame/expr/hold_once.hpp>
 #include <flame/expr/reduce.hpp>
 
 namespace flame {
@@ -45,16 +46,18 @@ template <int Correction = 1, operand_type A, axis... Axes>
 constexpr auto var(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::var(x, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
-    using E = element_of<shape_of<A>>;
-    auto centred = x - mean(x, axes...);
-    auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
-    if constexpr (Correction == 0)
-      return sum(centred * centred, axes...) / n;
-    else if constexpr (detail::counted<typename detail::reduced<A, Axes...>::type, Correction>)
-      return sum(centred * centred, axes...) / (n - structural_of<E, bits_of(static_cast<double>(Correction))>{});
-    else
-      return sum(centred * centred, axes...) /
-             maximum(n - structural_of<E, bits_of(static_cast<double>(Correction))>{}, structural_of<E, 0>{});
+    FLAME_HOLD_ONCE(x, var<Correction>(once, axes...)) {
+      using E = element_of<shape_of<A>>;
+      auto centred = x - mean(x, axes...);
+      auto n = detail::count<E>(x, typename detail::reduced<A, Axes...>::type{});
+      if constexpr (Correction == 0)
+        return sum(centred * centred, axes...) / n;
+      else if constexpr (detail::counted<typename detail::reduced<A, Axes...>::type, Correction>)
+        return sum(centred * centred, axes...) / (n - structural_of<E, bits_of(static_cast<double>(Correction))>{});
+      else
+        return sum(centred * centred, axes...) /
+               maximum(n - structural_of<E, bits_of(static_cast<double>(Correction))>{}, structural_of<E, 0>{});
+    }
   }
 }
 
@@ -63,9 +66,11 @@ template <operand_type A, axis... Axes>
 constexpr auto logsumexp(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::logsumexp(x, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
-    auto top = stop_gradient(max(x, axes...));
-    auto m = where(isfinite(top), top, structural_of<element_of<shape_of<A>>, 0>{});
-    return m + log(sum(exp(x - m), axes...));
+    FLAME_HOLD_ONCE(x, logsumexp(once, axes...)) {
+      auto top = stop_gradient(max(x, axes...));
+      auto m = where(isfinite(top), top, structural_of<element_of<shape_of<A>>, 0>{});
+      return m + log(sum(exp(x - m), axes...));
+    }
   }
 }
 
@@ -74,8 +79,10 @@ template <operand_type A, axis... Axes>
 constexpr auto softmax(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::softmax(x, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
-    auto e = exp(x - stop_gradient(max(x, axes...)));
-    return e / sum(e, axes...);
+    FLAME_HOLD_ONCE(x, softmax(once, axes...)) {
+      auto e = exp(x - stop_gradient(max(x, axes...)));
+      return e / sum(e, axes...);
+    }
   }
 }
 
@@ -84,8 +91,10 @@ template <operand_type A, axis... Axes>
 constexpr auto log_softmax(const A& x, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::log_softmax(x, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
-    auto centred = x - stop_gradient(max(x, axes...));
-    return centred - log(sum(exp(centred), axes...));
+    FLAME_HOLD_ONCE(x, log_softmax(once, axes...)) {
+      auto centred = x - stop_gradient(max(x, axes...));
+      return centred - log(sum(exp(centred), axes...));
+    }
   }
 }
 
@@ -94,46 +103,58 @@ template <operand_type A, axis... Axes>
 constexpr auto layer_norm(const A& x, double eps, const Axes&... axes) {
   FLAME_COMPOSITE_REFUSALS("flame::layer_norm(x, eps, axes...)", shape_of<A>, Axes);
   if constexpr (detail::composes<shape_of<A>, Axes...>) {
-    auto centred = x - mean(x, axes...);
-    return centred * rsqrt(mean(centred * centred, axes...) + eps);
+    FLAME_HOLD_ONCE(x, layer_norm(once, eps, axes...)) {
+      auto centred = x - mean(x, axes...);
+      return centred * rsqrt(mean(centred * centred, axes...) + eps);
+    }
   }
 }
 
 // relu(x) = max(x, 0); NaN stays NaN, the derivative at 0 is 0.
 template <operand_type A>
 constexpr auto relu(const A& x) {
-  using zero = structural_of<element_of<shape_of<A>>, 0>;
-  return where(x <= zero{}, zero{}, x);
+  FLAME_HOLD_ONCE(x, relu(once)) {
+    using zero = structural_of<element_of<shape_of<A>>, 0>;
+    return where(x <= zero{}, zero{}, x);
+  }
 }
 // silu(x) = x sigmoid(x)
 template <operand_type A>
 constexpr auto silu(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::silu(x)", shape_of<A>);
-  return x * sigmoid(x);
+  FLAME_HOLD_ONCE(x, silu(once)) {
+    return x * sigmoid(x);
+  }
 }
 // gelu(x) = x (1 + erf(x / sqrt 2)) / 2
 template <operand_type A>
 constexpr auto gelu(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::gelu(x)", shape_of<A>);
-  using E = element_of<shape_of<A>>;
-  return structural_of<E, bits_of(0.5)>{} * x *
-         (structural_of<E, bits_of(1.0)>{} + erf(structural_of<E, bits_of(0.70710678118654752440)>{} * x));
+  FLAME_HOLD_ONCE(x, gelu(once)) {
+    using E = element_of<shape_of<A>>;
+    return structural_of<E, bits_of(0.5)>{} * x *
+           (structural_of<E, bits_of(1.0)>{} + erf(structural_of<E, bits_of(0.70710678118654752440)>{} * x));
+  }
 }
 // gelu_tanh(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 template <operand_type A>
 constexpr auto gelu_tanh(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::gelu_tanh(x)", shape_of<A>);
-  using E = element_of<shape_of<A>>;
-  auto inner = structural_of<E, bits_of(0.79788456080286535588)>{} *
-               (x + structural_of<E, bits_of(0.044715)>{} * x * x * x);
-  return structural_of<E, bits_of(0.5)>{} * x * (structural_of<E, bits_of(1.0)>{} + tanh(inner));
+  FLAME_HOLD_ONCE(x, gelu_tanh(once)) {
+    using E = element_of<shape_of<A>>;
+    auto inner = structural_of<E, bits_of(0.79788456080286535588)>{} *
+                 (x + structural_of<E, bits_of(0.044715)>{} * x * x * x);
+    return structural_of<E, bits_of(0.5)>{} * x * (structural_of<E, bits_of(1.0)>{} + tanh(inner));
+  }
 }
 // softplus(x) = log(1 + exp x), without overflow
 template <operand_type A>
 constexpr auto softplus(const A& x) {
   FLAME_ACTIVATION_REFUSALS("flame::softplus(x)", shape_of<A>);
-  using E = element_of<shape_of<A>>;
-  return maximum(x, structural_of<E, 0>{}) + log1p(exp(-abs(x)));
+  FLAME_HOLD_ONCE(x, softplus(once)) {
+    using E = element_of<shape_of<A>>;
+    return maximum(x, structural_of<E, 0>{}) + log1p(exp(-abs(x)));
+  }
 }
 // clamp(x, low, high): NaN stays NaN; the derivative passes inside and at the edges, not at NaN, as in PyTorch.
 template <operand_type A, class L, class H>
@@ -204,13 +225,18 @@ constexpr auto cross_entropy(const A& logits, const L& label) {
   }
 }
 
+namespace detail {
+template <operand_type A> constexpr auto square(const A& x) {
+  FLAME_HOLD_ONCE(x, square(once)) { return x * x; }
+}
+}  // namespace detail
+
 // mse(a, b) = mean (a - b)^2
 template <operand_type A, operand_type B>
 constexpr auto mse(const A& a, const B& b) {
   static_assert(detail::nested<shape_of<A>, shape_of<B>>,
                 "flame::mse(a, b): the axes of one operand must contain the axes of the other");
-  auto d = a - b;
-  return mean(d * d);
+  return mean(detail::square(a - b));
 }
 
 }  // namespace flame

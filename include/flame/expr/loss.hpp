@@ -75,8 +75,7 @@ constexpr auto smooth_l1(const A& a, const B& b, double beta = 1) {
 template <reduction R, operand_type A, operand_type B> constexpr auto mse(const A& a, const B& b) {
   FLAME_LOSS_REFUSALS("flame::mse<reduction>(a, b)", A, B);
   if constexpr (detail::comparable<A, B>) {
-    auto d = a - b;
-    return detail::reduced_loss<R>(d * d);
+    return detail::reduced_loss<R>(detail::square(a - b));
   }
 }
 
