@@ -43,10 +43,16 @@ def attention(folder):
         yield name, row["us"], peer.get("us"), f"{row['tflops']} TFLOP/s, {row['way']}{beside}"
 
 
+def adamw(folder):
+    theirs = by_name(folder / "adamw.torch.jsonl")
+    for name, row in by_name(folder / "adamw.flame.jsonl").items():
+        yield name, row["us"], theirs.get(name, {}).get("us"), f"{row['gbs']} GB/s"
+
+
 def blocks(folder):
     theirs = by_name(folder / "blocks.torch.jsonl")
     for name, row in by_name(folder / "blocks.flame.jsonl").items():
-        peer = theirs.get(name, {})
+        peer = theirs.get(name.removesuffix(".any_order"), {})
         if "ms" in row:
             yield name, row["ms"] * 1e3, peer["ms"] * 1e3 if peer else None, ""
         else:
@@ -81,7 +87,7 @@ def main():
     given = parser.parse_args()
     machine = given.folder / "machine.txt"
     about = given.about or (machine.read_text().strip() if machine.exists() else "")
-    rows = [row for part in (groups, steps, blocks, eager, transform, attention) for row in part(given.folder)]
+    rows = [row for part in (groups, steps, adamw, blocks, eager, transform, attention) for row in part(given.folder)]
     if given.peers:
         rows = list(with_peers(rows, given.peers))
     rows = [(name, round(us, 3), peer if peer is None else round(peer, 3), note) for name, us, peer, note in rows]

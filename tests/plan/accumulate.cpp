@@ -1,5 +1,5 @@
 // Sums of products: which steps go, that the rest means the same, and what stays as it is.
-#include <flame/plan/accumulate.hpp>
+#include <flame/plan/epilogue.hpp>
 #include <flame/plan/library.hpp>
 
 #include "rewritten.hpp"
@@ -71,12 +71,49 @@ TEST_CASE("a sum of three products is three products") {
   CHECK(adding(f, h, w, h, w) == 2);
 }
 
+TEST_CASE("a bias of the sum is the first product's") {
+  auto f = compile<host>(matmul(x, weight, channel) + matmul(matmul(x, down, channel), up, rank) + bias, x,
+                         weight, down, up, bias);
+  auto both = [](program& p) {
+    sum_in_products(p);
+    fold_into_products(p);
+  };
+  CHECK(plan_tests::taken_away(both, f, h, w, a, b, c) == 1);
+  program p = f.plan(h, w, a, b, c);
+  both(p);
+  int biased = 0;
+  for (const program_step& s : p.steps) {
+    REQUIRE(!s.code);
+    biased += library::contraction_of(s).biased && !library::contraction_of(s).accumulate;
+  }
+  CHECK(biased == 1);
+  CHECK(p.steps.size() == 3);
+}
+
 TEST_CASE("what else is added stays a step, of one operand less") {
   auto f =
       compile<host>(matmul(x, weight, channel) + bias + matmul(matmul(x, down, channel), up, rank) + residual,
                     x, weight, bias, down, up, residual);
   CHECK(summed(f, h, w, c, a, b, r) == 0);
   CHECK(adding(f, h, w, c, a, b, r) == 1);
+}
+
+TEST_CASE("a group that begins with a sum of products reads it") {
+  auto f = compile<host>(tanh(matmul(x, weight, channel) + matmul(other, second, channel)) * residual +
+                             exp(residual - matmul(x, second, channel)),
+                         x, weight, other, second, residual);
+  CHECK(summed(f, h, w, h, w, r) == 0);
+  CHECK(adding(f, h, w, h, w, r) == 1);
+  auto row =
+      compile<host>(softmax(matmul(x, weight, channel) + matmul(matmul(x, down, channel), up, rank), feature),
+                    x, weight, down, up);
+  CHECK(summed(row, h, w, a, b) == 0);
+  CHECK(adding(row, h, w, a, b) == 1);
+  program p = row.plan(h, w, a, b);
+  const i64 before = p.steps.size();
+  sum_in_products(p);
+  CHECK(p.steps.back().tensors.size() == 2);
+  CHECK(p.steps.size() == before);
 }
 
 TEST_CASE("the gradient of what two layers read") {

@@ -46,39 +46,73 @@ struct pure_sum {
   }
 };
 
-// The group without some of its loads. Groups are made once in a process and never destroyed, as functions'.
-[[nodiscard]] inline const group& without(const group& code, const list<u8>& dropped) {
+// Groups made from others, by what was done. Made once in a process and never destroyed, as functions' are.
+template <class Make> [[nodiscard]] const group& rewritten(const group& code, u64 how, Make&& make) {
   static std::mutex& lock = *new std::mutex;
   static auto& all = *new std::map<std::pair<const group*, u64>, std::unique_ptr<const group>>;
+  const std::lock_guard hold(lock);
+  std::unique_ptr<const group>& found = all[{&code, how}];
+  if (!found) found = std::make_unique<const group>(make());
+  return *found;
+}
+
+// A sum without some of its loads.
+[[nodiscard]] inline const group& without(const group& code, const list<u8>& dropped) {
   u64 mask = 0;
   for (int i = 0; i < dropped.size(); ++i) mask |= u64{dropped[i]} << i;
-  const std::lock_guard hold(lock);
-  std::unique_ptr<const group>& found = all[{&code, mask}];
-  if (found) return *found;
-  auto made = std::make_unique<group>(code);
-  made->slots.clear(), made->body.clear();
-  int value = -1;
-  auto add = [&](instruction i, int slot) {
-    i.a = slot;
-    return made->body.push(i);
-  };
-  const instruction& sum = code.body[code.body.size() - 2];
-  for (const instruction& i : code.body) {
-    if (i.code != code_load || dropped[i.a]) continue;
-    const int loaded = add(i, made->slots.push(code.slots[i.a]));
-    if (value < 0) {
-      value = loaded;
-      continue;
+  return rewritten(code, mask, [&] {
+    group made = code;
+    made.slots.clear(), made.body.clear();
+    int value = -1;
+    auto add = [&](instruction i, int slot) {
+      i.a = slot;
+      return made.body.push(i);
+    };
+    const instruction& sum = code.body[code.body.size() - 2];
+    for (const instruction& i : code.body) {
+      if (i.code != code_load || dropped[i.a]) continue;
+      const int loaded = add(i, made.slots.push(code.slots[i.a]));
+      if (value < 0) {
+        value = loaded;
+        continue;
+      }
+      instruction both = sum;
+      both.a = value, both.b = loaded;
+      value = made.body.push(both);
     }
-    instruction both = sum;
-    both.a = value, both.b = loaded;
-    value = made->body.push(both);
-  }
-  instruction store = code.body.back();
-  store.b = value;
-  add(store, made->slots.push(code.slots[code.body.back().a]));
-  found = std::move(made);
-  return *found;
+    instruction store = code.body.back();
+    store.b = value;
+    add(store, made.slots.push(code.slots[code.body.back().a]));
+    return made;
+  });
+}
+
+// A group in which the addition at `at` is what its operand `one`, a load, already is; the other operand's
+// slot is gone.
+[[nodiscard]] inline const group& added_before(const group& code, int at, int one, int gone) {
+  return rewritten(code, u64{1} << 63 | static_cast<u64>(at) << 32 | static_cast<u64>(one), [&] {
+    group made = code;
+    made.slots.clear(), made.body.clear();
+    const int slot = code.body[gone].a;
+    for (int k = 0; k < code.slots.size(); ++k)
+      if (k != slot) made.slots.push(code.slots[k]);
+    list<int> place;  // by instruction of `code`
+    for (int i = 0; i < code.body.size(); ++i) {
+      instruction x = code.body[i];
+      place.push(i == gone ? -1 : i == at ? place[one] : made.body.size());
+      if (i == gone || i == at) continue;
+      auto value = [&](auto& operand) {
+        if (operand >= 0) operand = place[operand];
+      };
+      if (x.code == code_load || x.code == code_store)
+        x.a -= x.a > slot;
+      else
+        value(x.a), value(x.c);
+      if (x.code != code_load) value(x.b);
+      made.body.push(x);
+    }
+    return made;
+  });
 }
 
 class summing {
@@ -100,7 +134,11 @@ class summing {
   void run() {
     list<u8> gone;
     gone.resize(p_.steps.size(), 0);
-    for (int i = 0; i < p_.steps.size(); ++i) gone[i] = merge(i);
+    for (int i = 0; i < p_.steps.size(); ++i) {
+      gone[i] = merge(i);
+      while (!gone[i] && merge_pair(i)) {
+      }
+    }
     list<program_step> left;
     for (int i = 0; i < p_.steps.size(); ++i)
       if (!gone[i]) left.push(static_cast<program_step&&>(p_.steps[i]));
@@ -123,14 +161,72 @@ class summing {
     const bound_group& g = s.bound;
     for (int r = 0; r < g.batch_rank + g.outer_rank + g.inner_rank; ++r)
       if (g.extents[r] > 1 && g.slots[k].strides[r] != g.slots[out].strides[r]) return false;
-    const program_step& product = p_.steps[writer_[t.buffer]];
-    return !product.code && product.library == op::contract && product.tensors.size() == 3 &&
-           product.data.empty() && whole(product.tensors[2]) && product.tensors[2].element == to.element;
+    return is_plain(p_.steps[writer_[t.buffer]], to.element);
+  }
+  // A product that is no more than that.
+  [[nodiscard]] bool is_plain(const program_step& s, dtype element) const {
+    return !s.code && s.library == op::contract && s.tensors.size() == 3 && s.data.empty() &&
+           whole(s.tensors[2]) && s.tensors[2].element == element;
   }
   [[nodiscard]] bool touched_between(int buffer, int after, int before) const {
     for (int i = after + 1; i < before; ++i)
       for (const located& t : p_.steps[i].tensors)
         if (t.buffer == buffer) return true;
+    return false;
+  }
+
+  // The product that writes slot k's memory adds to what stands there, `at`.
+  void add_to(program_step& product, const located& at) {
+    const int before = product.tensors[2].buffer;
+    located made = product.tensors[2];
+    made.buffer = at.buffer, made.offset = at.offset;
+    product.tensors[2] = made, product.writes[2] = 0;
+    product.tensors.push(made), product.writes.push(1);
+    product.data.push(__builtin_bit_cast(u64, 1.0)), product.data.push(1);
+    writers_[at.buffer] += 1, readers_[at.buffer] += 1;
+    if (writer_[at.buffer] < writer_[before]) writer_[at.buffer] = writer_[before];
+  }
+
+  // Two products whose sum a group begins with: it reads their sum. False where there are none.
+  bool merge_pair(int i) {
+    program_step& s = p_.steps[i];
+    if (!s.code) return false;
+    const list<instruction>& body = s.code->body;
+    list<int> uses, loads;  // by instruction: how often it is read; by slot: how often loaded
+    uses.resize(body.size(), 0), loads.resize(s.code->slots.size(), 0);
+    for (const instruction& x : body) {
+      if (x.code == code_load) ++loads[x.a];
+      auto use = [&](int value) {
+        if (value >= 0) ++uses[value];
+      };
+      if (x.code != code_load && x.code != code_store) use(x.a), use(x.c);
+      if (x.code != code_load) use(x.b);
+    }
+    auto loaded = [&](int value) {
+      return value >= 0 && body[value].code == code_load && body[value].at == level::full &&
+             uses[value] == 1 && loads[body[value].a] == 1;
+    };
+    for (int at = 0; at < body.size(); ++at) {
+      const instruction& x = body[at];
+      if (x.code != static_cast<u8>(op::add) || x.at != level::full || !is_floating(x.element) ||
+          x.a == x.b || !loaded(x.a) || !loaded(x.b))
+        continue;
+      int one = x.a, two = x.b;
+      const int k = body[one].a, l = body[two].a;
+      if (!is_product(s, k, l) || !is_product(s, l, k)) continue;
+      if (writer_[s.tensors[l].buffer] < writer_[s.tensors[k].buffer]) std::swap(one, two);
+      const int kept = body[one].a, dropped = body[two].a;
+      add_to(p_.steps[writer_[s.tensors[dropped].buffer]], s.tensors[kept]);
+      program_step less = s;
+      less.code = &added_before(*s.code, at, one, two);
+      less.tensors.clear(), less.writes.clear(), less.bound.slots.clear();
+      for (int n = 0; n < s.tensors.size(); ++n)
+        if (n != dropped)
+          less.tensors.push(s.tensors[n]), less.writes.push(s.writes[n]),
+              less.bound.slots.push(s.bound.slots[n]);
+      s = static_cast<program_step&&>(less);
+      return true;
+    }
     return false;
   }
 
@@ -158,16 +254,7 @@ class summing {
     };
     located& base = p_.steps[from].tensors[2];
     base = stands(base);
-    for (int k = 1; k < products.size(); ++k) {
-      program_step& product = p_.steps[writer_[s.tensors[products[k]].buffer]];
-      const located made = stands(product.tensors[2]);
-      product.tensors[2] = made, product.writes[2] = 0;
-      product.tensors.push(made), product.writes.push(1);
-      product.data.push(__builtin_bit_cast(u64, 1.0)), product.data.push(1);
-      writers_[to.buffer] += 1, readers_[to.buffer] += 1;
-      if (writer_[to.buffer] < writer_[s.tensors[products[k]].buffer])
-        writer_[to.buffer] = writer_[s.tensors[products[k]].buffer];
-    }
+    for (int k = 1; k < products.size(); ++k) add_to(p_.steps[writer_[s.tensors[products[k]].buffer]], to);
     if (renamed) {
       for (program_step& reader : p_.steps)
         for (located& t : reader.tensors)

@@ -1,6 +1,7 @@
 // Scales and biases as part of the products that they stand beside: for backends whose products take them.
 #pragma once
 #include <flame/graph/reference.hpp>
+#include <flame/plan/accumulate.hpp>
 #include <flame/plan/share.hpp>
 
 namespace flame {
@@ -120,16 +121,19 @@ class folding {
   bool before(int i, const simple_map& m) {
     program_step& s = p_.steps[i];
     const located in = s.tensors[m.in], out = s.tensors[m.out];
-    if (!own(in.buffer) || writers_[in.buffer] != 1) return false;
-    const int from = writer_[in.buffer];
+    if (!own(in.buffer) || writers_[in.buffer] == 0) return false;
+    // A sum of products (plan/accumulate.hpp) has its bias in the first.
+    list<int> adding;
+    const int from = first_writer(in.buffer, adding);
+    if (from < 0 || (!adding.empty() && m.bias < 0)) return false;
     program_step& product = p_.steps[from];
     if (gone_[from] || product.tensors.size() != 3 || !folds(product, m.bias >= 0)) return false;
     located made = product.tensors[2], bias;
     if (!covers(p_, made)) return false;
     list<int> alike;  // this step, and those that make the same anew: a backward's
     for (int r : readers_[in.buffer]) {
-      if (gone_[r]) continue;
-      if (r <= from || !does_alike(r, s, m)) return false;
+      if (gone_[r] || adding.has(r)) continue;
+      if (r <= writer_[in.buffer] || !does_alike(r, s, m)) return false;
       alike.push(r);
     }
     if (m.bias >= 0) {
@@ -147,6 +151,8 @@ class folding {
     if (alike.size() == 1 && !own(out.buffer)) {
       if (writers_[out.buffer] != 1 || !readers_[out.buffer].empty()) return false;
       made.buffer = out.buffer, writer_[out.buffer] = from;
+      for (int r : adding)
+        for (int k = 2; k < p_.steps[r].tensors.size(); ++k) p_.steps[r].tensors[k].buffer = out.buffer;
     } else {
       for (int r : alike) {
         const int b = p_.steps[r].tensors[simple_map_of(p_.steps[r]).out].buffer;
@@ -171,6 +177,24 @@ class folding {
     }
     for (int r : alike) gone_[r] = 1;
     return true;
+  }
+  // The step that writes a buffer, and those that add to it then; -1 where others write it too.
+  int first_writer(int buffer, list<int>& adding) const {
+    if (writers_[buffer] == 1) return writer_[buffer];
+    int first = -1;
+    for (int i = 0; i <= writer_[buffer]; ++i) {
+      const program_step& s = p_.steps[i];
+      for (int k = 0; k < s.tensors.size(); ++k) {
+        if (gone_[i] || !s.writes[k] || s.tensors[k].buffer != buffer) continue;
+        if (first < 0)
+          first = i;
+        else if (!s.code && s.library == op::contract && s.data.size() > 1 && s.data[1])
+          adding.push(i);
+        else
+          return -1;
+      }
+    }
+    return first;
   }
   // Whether the step can have a bias, or a scale, too.
   [[nodiscard]] bool folds(const program_step& s, bool biased) const {
@@ -291,9 +315,10 @@ inline void fold_into_products(program& p, folded_steps which = folded_steps::pr
 }
 // What a backend asks for (backend_functions of run/executable_interface.hpp).
 template <class Backend> void fold_for(const Backend& backend, program& p) {
-  if (backend.folds_into_products)
+  if (backend.folds_into_products) {
+    sum_in_products(p);
     fold_into_products(p);
-  else if (backend.folds_into_halves)
+  } else if (backend.folds_into_halves)
     fold_into_products(p, folded_steps::halves);
 }
 

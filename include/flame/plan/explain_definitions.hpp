@@ -279,14 +279,16 @@ class reporter {
     }
     r.formula = s.function && s.node >= 0 ? printing::head(graph_for(*s.function), s.node) : r.kind;
     r.formula += "(";
-    const bool biased = (s.library == op::contract || s.library == op::conv || s.library == op::conv_data) &&
-                        s.tensors.size() == 4;
-    for (int i = 0; i + (biased ? 2 : results) < s.tensors.size(); ++i)
+    const bool folds = s.library == op::contract || s.library == op::conv || s.library == op::conv_data;
+    const bool adds = s.library == op::contract && library::contraction_of(s).accumulate;
+    const bool biased = folds && s.tensors.size() == (adds ? 5 : 4);
+    for (int i = 0; i + results + biased + adds < s.tensors.size(); ++i)
       r.formula += (i ? ", " : "") + name(s.tensors[i]);
     r.formula += ")";
-    if (s.library == op::contract && !s.data.empty())
+    if (s.library == op::contract && !s.data.empty() && __builtin_bit_cast(double, s.data[0]) != 1)
       r.formula += " * " + printing::number(__builtin_bit_cast(double, s.data[0]), out.element);
     if (biased) r.formula += " + " + name(s.tensors[2]);
+    if (adds) r.formula += " + " + name(s.tensors[s.tensors.size() - 2]);
   }
   static std::string shape(const located& t) {
     std::string s;
