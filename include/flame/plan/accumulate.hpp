@@ -1,6 +1,6 @@
-// Sums of products without a step of their own: the later products add to the first one's result. For every
-// backend, since that is what products of matrices do: y = x W^T + (x A^T) B^T of an adapted layer, and the
-// gradient of what several layers read.
+// Sums of products without a step of their own: the later products add to the first one's result, as that of
+// an adapted layer, x W^T + (x A^T) B^T, and the gradient of what several layers read. For backends that fold
+// into products (plan/epilogue.hpp, fold_for).
 #pragma once
 #include <flame/plan/share.hpp>
 
