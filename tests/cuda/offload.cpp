@@ -8,8 +8,8 @@
 #include <flame/language.hpp>
 #include <flame/nn/layers.hpp>
 #include <flame/nn/stack.hpp>
-#include <flame/plan/offload.hpp>
 #include <flame/plan/explain.hpp>
+#include <flame/plan/offload.hpp>
 #include <flame/run/create.hpp>
 #include <flame/train/step.hpp>
 
@@ -43,12 +43,12 @@ struct trained {
   std::string explained;
 };
 template <template <class> class Net, class Backend> trained run(precision p = precision::full) {
-  auto m = init<Net, Backend>(key(0), feature == 16, hidden == 64, instances_of("blocks", 8));
+  auto m = init<Net, Backend>(key(0), feature == 64, hidden == 128, instances_of("blocks", 8));
   auto step =
       train_step(m, [](auto n, auto x) { return mean(n(x) * n(x)); }, sgd{.lr = 0.1}, {.precision = p});
   trained t;
   for (u64 i = 1; i < 5; ++i)
-    t.losses.push_back(step(to<Backend>(normal<f32>(key(i), batch == 32, feature == 16))).item());
+    t.losses.push_back(step(to<Backend>(normal<f32>(key(i), batch == 512, feature == 64))).item());
   for (const weight& w : m.weights()) {
     const auto g = step.gradient(w.path);
     std::vector<float> values;
@@ -71,7 +71,7 @@ TEST_CASE("inputs of blocks wait in the host's memory") {
     CHECK(here.aside == 0);
     // Of eight blocks all but the first have an input that the program makes, and the last one's is read
     // again too soon.
-    const i64 each = 32 * 16 * (p == precision::full ? 4 : 2);
+    const i64 each = 512 * 64 * (p == precision::full ? 4 : 2);
     CHECK(aside.aside >= 5 * each);
     CHECK(aside.aside <= 7 * each);
     CHECK(aside.arena <= here.arena - 3 * each);
@@ -80,6 +80,12 @@ TEST_CASE("inputs of blocks wait in the host's memory") {
     CHECK(aside.explained.find("aside in the host's memory") != std::string::npos);
     CHECK(here.explained.find("aside") == std::string::npos);
   }
+}
+
+TEST_CASE("what has no backward keeps its values where they are") {
+  auto m = init<offload, cuda>(key(0), feature == 64, hidden == 128, instances_of("blocks", 8));
+  auto f = forward(m, [](auto n, auto x) { return n(x); });
+  CHECK(bytes_aside(f.plan(to<cuda>(ones<f32>(batch == 512, feature == 64)))) == 0);
 }
 
 TEST_CASE("on the host keep::offload is keep::inputs") {

@@ -22,8 +22,9 @@ struct leaf_info {
 // minimum cut between what is costly and what the backward reads, weighed by bytes: what is cheap is computed
 // again. inputs: nothing but the operands; all of it is computed again. offload: as inputs, and where the device
 // has memory of its own (cuda), operands that a program makes wait in pinned memory of the host from the forward
-// to the backward (plan/offload.hpp). caller: as the function that calls it.
-enum class keep : u8 { caller, all, cut, inputs, offload };
+// to the backward (plan/offload.hpp). caller: as the function that calls it. backward: of no function but the
+// backward of one with offload.
+enum class keep : u8 { caller, all, cut, inputs, offload, backward };
 
 // A function as data: its words (graph/words.hpp) and what they refer to. Its address names it in a template
 // argument; its id is the hash of its content.

@@ -157,7 +157,6 @@ struct derive {
     values.append(kept);
     r.forward.set(encode(g, values, {F->leaves, F->leaf_count}));
     r.forward.state_count = F->state_count, r.forward.first_state = F->first_state;
-    if (policy == keep::offload) r.forward.kept = policy;  // its operands may wait (plan/offload.hpp)
     for (int i = 0; i < F->state_count; ++i) r.forward.states[i] = F->states[i];
 
     list<const leaf_info*> taken = source::cotangents(), as_leaf;
@@ -172,6 +171,7 @@ struct derive {
       as_leaf[kept[i]] = &leaves[i];
     }
     r.backward.set(encode(g, {g.outputs.items + F->output_count, In.count()}, taken, as_leaf));
+    if (policy == keep::offload) r.backward.kept = keep::backward;  // its operands may wait till then
     return r;
   }
   struct ample_split {

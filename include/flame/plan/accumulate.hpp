@@ -13,13 +13,16 @@ namespace flame {
 
 namespace planning {
 
+// Slots are the bits of a word (see rewritten); groups of more are left as they are.
+inline constexpr int most_slots = 60;
+
 // A group that adds what it loads and stores the sum; no loads where a step is something else.
 struct pure_sum {
   list<int> loads;  // slots
   int out = -1;
 
   explicit pure_sum(const program_step& s) {
-    if (!s.code || s.code->body.size() < 4) return;
+    if (!s.code || s.code->body.size() < 4 || s.code->slots.size() > most_slots) return;
     const list<instruction>& body = s.code->body;
     list<int> in;
     list<u8> used;
@@ -147,16 +150,12 @@ class summing {
 
  private:
   [[nodiscard]] bool own(int buffer) const { return p_.buffers[buffer].kind == buffer_kind::arena; }
-  [[nodiscard]] bool whole(const located& t) const {
-    return t.offset == 0 && t.contiguous() && t.elements() * size_of(t.element) == p_.buffers[t.buffer].bytes;
-  }
-
   // Whether slot k of a sum is the whole result of a product that nobody else reads, and lies as the sum
   // does.
   [[nodiscard]] bool is_product(const program_step& s, int k, int out) const {
     const located &t = s.tensors[k], &to = s.tensors[out];
     if (!own(t.buffer) || writers_[t.buffer] != 1 || readers_[t.buffer] != 1 || t.element != to.element ||
-        !whole(t) || !to.contiguous() || t.elements() != to.elements())
+        !covers(p_, t) || !to.contiguous() || t.elements() != to.elements())
       return false;
     const bound_group& g = s.bound;
     for (int r = 0; r < g.batch_rank + g.outer_rank + g.inner_rank; ++r)
@@ -166,7 +165,7 @@ class summing {
   // A product that is no more than that.
   [[nodiscard]] bool is_plain(const program_step& s, dtype element) const {
     return !s.code && s.library == op::contract && s.tensors.size() == 3 && s.data.empty() &&
-           whole(s.tensors[2]) && s.tensors[2].element == element;
+           covers(p_, s.tensors[2]) && s.tensors[2].element == element;
   }
   [[nodiscard]] bool touched_between(int buffer, int after, int before) const {
     for (int i = after + 1; i < before; ++i)
@@ -190,7 +189,7 @@ class summing {
   // Two products whose sum a group begins with: it reads their sum. False where there are none.
   bool merge_pair(int i) {
     program_step& s = p_.steps[i];
-    if (!s.code) return false;
+    if (!s.code || s.code->slots.size() > most_slots) return false;
     const list<instruction>& body = s.code->body;
     list<int> uses, loads;  // by instruction: how often it is read; by slot: how often loaded
     uses.resize(body.size(), 0), loads.resize(s.code->slots.size(), 0);
@@ -245,7 +244,7 @@ class summing {
     const bool all = products.size() == sum.loads.size();
     // Where all is products, the sum is the first one's result for its readers, or the first writes where the
     // sum must stand.
-    const bool renamed = all && own(out.buffer) && writers_[out.buffer] == 1 && whole(out);
+    const bool renamed = all && own(out.buffer) && writers_[out.buffer] == 1 && covers(p_, out);
     if (all && !renamed && touched_between(out.buffer, from - 1, i)) return false;
     const located& to = all && !renamed ? out : first;
     auto stands = [&](located t) {

@@ -83,10 +83,6 @@ struct simple_map {
     if (a.extents[i] != b.extents[i] || a.strides[i] != b.strides[i]) return false;
   return true;
 }
-[[nodiscard]] inline bool covers(const program& p, const located& t) {
-  return t.offset == 0 && t.contiguous() && t.elements() * size_of(t.element) == p.buffers[t.buffer].bytes;
-}
-
 class folding {
  public:
   folding(program& p, folded_steps which) : p_(p), which_(which) {
@@ -163,6 +159,7 @@ class folding {
         for (int reader : list<int>(readers_[b])) {
           for (located& t : p_.steps[reader].tensors)
             if (t.buffer == b) t.buffer = in.buffer;
+          p_.buffers[in.buffer].may_wait |= p_.buffers[b].may_wait;
           if (!readers_[in.buffer].has(reader)) readers_[in.buffer].push(reader);
         }
       }
@@ -243,6 +240,7 @@ class folding {
       last = r > last ? r : last;
     }
     if (written_between(in.buffer, i, last)) return;
+    p_.buffers[in.buffer].may_wait |= p_.buffers[out.buffer].may_wait;
     for (int r : readers_[out.buffer]) {
       program_step& t = p_.steps[r];
       for (int k = 0; k < 2; ++k)

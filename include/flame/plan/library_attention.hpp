@@ -109,10 +109,13 @@ struct attention_axes {
   for (int t = 0; t < attention::tensors; ++t) {
     const attention::operand& o = *all.at[t];
     if (!o.there() || &o == &c.sums || &o == &c.delta || &o == &c.out_sums) continue;
-    bool lies = o.dim == 1 && o.key % 8 == 0;
+    auto apart = [](i64 stride, i64 extent) { return (stride > 0 || extent == 1) && stride % 8 == 0; };
+    const bool of_keys = &o == &c.k || &o == &c.v || &o == &c.dk || &o == &c.dv;
+    bool lies = o.dim == 1 && (!of_keys || apart(o.key, c.keys));
     for (int i = 0; i < batch.rank; ++i)
       lies = lies && batch.strides[i][t] > 0 && batch.strides[i][t] % 8 == 0;
-    for (int i = 0; i < query.rank; ++i) lies = lies && query.strides[i][t] % 8 == 0;
+    for (int i = 0; i < query.rank; ++i)
+      lies = lies && (of_keys || apart(query.strides[i][t], query.extents[i]));
     if (!lies) return "heads that do not lie side by side";
   }
   return "";

@@ -9,17 +9,19 @@ namespace planning {
 
 struct waiting_byte : dim<> {};
 
-// Steps of a program between which a buffer is not used, if they are many: it is copied aside behind the one
-// and back before the other.
+// Two steps of a program between which a buffer is not used, and which are far apart: it is copied aside
+// behind the one and back before the other.
 class offloading {
  public:
-  // least: steps that must lie between two uses, else waiting spares nothing.
-  offloading(program& p, int least) : p_(p), least_(least) {}
+  // least: bytes of a buffer for which it is worth while. A block of few is over before it could wait: an
+  // eighth of the program must lie between.
+  offloading(program& p, i64 least)
+      : p_(p), bytes_(least), steps_(p.steps.size() / 8 > 8 ? p.steps.size() / 8 : 8) {}
 
   void run() {
     list<wait> all;
     for (int b = 0; b < p_.buffers.size(); ++b)
-      if (const wait w = longest(b); w.to - w.from > least_) all.push(w);
+      if (const wait w = longest(b); w.to - w.from > steps_) all.push(w);
     if (all.empty()) return;
     sort(all, [](const wait& a, const wait& b) { return a.to < b.to; });
     // What is needed next is on its way while the one before is used: it is fetched where that was needed.
@@ -29,7 +31,8 @@ class offloading {
     back.resize(p_.buffers.size(), -1);
     for (int i = 0; i < all.size(); ++i) {
       const wait& w = all[i];
-      int at = i > 0 ? all[i - 1].to : w.to;
+      int at = w.to;
+      for (int k = i - 1; k >= 0 && at == w.to; --k) at = all[k].to;
       if (at <= w.from) at = w.to;
       behind[w.from].push(w.buffer), before[at].push(w.buffer);
     }
@@ -64,7 +67,7 @@ class offloading {
   [[nodiscard]] wait longest(int b) const {
     wait found;
     const buffer& of = p_.buffers[b];
-    if (!of.may_wait || of.kind != buffer_kind::arena || of.bytes == 0) return found;
+    if (!of.may_wait || of.kind != buffer_kind::arena || of.bytes < bytes_) return found;
     int last = -1;
     for (int i = 0; i < p_.steps.size(); ++i) {
       bool uses = false, changes = false;
@@ -88,13 +91,14 @@ class offloading {
     add_copy(p_, a, b);
   }
   program& p_;
-  int least_;
+  i64 bytes_;
+  int steps_;
 };
 
 }  // namespace planning
 
-// Buffers that may wait do, where at least so many steps lie between two uses. The order of steps is kept.
-inline void put_aside(program& p, int least = 8) { planning::offloading(p, least).run(); }
+// Buffers of so many bytes that may wait do, where it is long. The order of steps is kept.
+inline void put_aside(program& p, i64 least = i64{64} << 10) { planning::offloading(p, least).run(); }
 
 // Bytes of the host's memory in which values wait.
 [[nodiscard]] inline i64 bytes_aside(const program& p) {

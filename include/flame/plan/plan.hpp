@@ -20,7 +20,7 @@ class planner {
   list<placed> call(const function_info& f, const list<placed>& operands, const list<placed>& targets,
                     const extents* outside) {
     const planning::planned_function& fn = planning::planned(f);
-    if (f.kept == keep::offload)
+    if (f.kept == keep::backward)
       for (const placed& operand : operands)
         if (!operand.stacked && operand.one.buffer >= 0) program_.buffers[operand.one.buffer].may_wait = true;
     frame fr(program_, fn);

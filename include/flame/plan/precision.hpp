@@ -5,7 +5,8 @@
 //   - the external buffers that the caller names: a copy of the weights, the gradients;
 //   - operands and results of contractions, convolutions, pooling and gathering, where one of them was made
 //     from these buffers;
-//   - what a group makes from such a result, or from an argument of several axes that the caller gives in 16 bits,
+//   - what a group makes from such a result, or from an argument of several axes that the caller gives in 16
+//   bits,
 //     for each point of its space: what passes from kernel to kernel.
 // In f32 stay
 //   - what none of these has part in: a batch in f32, random numbers, times, positions, targets;
@@ -176,8 +177,9 @@ class narrowing {
   }
   [[nodiscard]] bool reads_activation(const program_step& s) const {
     for (int k = 0; k < s.tensors.size(); ++k)
-      if (reads(s, k) && (external(s.tensors[k].buffer) ? s.tensors[k].element == half_ && s.tensors[k].rank > 1
-                                                         : narrow_[s.tensors[k].buffer] != 0))
+      if (reads(s, k) &&
+          (external(s.tensors[k].buffer) ? s.tensors[k].element == half_ && s.tensors[k].rank > 1
+                                         : narrow_[s.tensors[k].buffer] != 0))
         return true;
     return false;
   }

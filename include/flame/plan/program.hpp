@@ -70,7 +70,7 @@ struct buffer {
   int first = -1, last = -1;  // steps between which it is live
   int home =
       -1;  // arena: the buffer at whose place it stands, itself or one that died when it was first written
-  bool may_wait = false;  // the operand of a function that keeps its inputs with keep::offload
+  bool may_wait = false;  // an operand of the backward of a function with keep::offload
 };
 
 struct program_step {

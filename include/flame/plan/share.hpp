@@ -23,6 +23,11 @@ namespace flame::planning {
   return true;
 }
 
+// Whether a tensor is all of its buffer.
+[[nodiscard]] inline bool covers(const program& p, const located& t) {
+  return t.offset == 0 && t.contiguous() && t.elements() * size_of(t.element) == p.buffers[t.buffer].bytes;
+}
+
 // Whether each point of a group's space has an element of its own in tensor i.
 [[nodiscard]] inline bool full(const program_step& s, int i) {
   const bound_group& g = s.bound;

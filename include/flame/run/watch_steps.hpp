@@ -106,7 +106,12 @@ class run {
       if (v.nan && !nan) refuse(i, "a NaN", t, v.first_nan, seen);
       if (v.infinite && !nan && !infinite && watch_ == watch::infinities)
         refuse(i, "an infinity", t, v.first_infinite, seen);
-      if (v.nan) tainted_[static_cast<std::size_t>(t.buffer)] = 1;
+      // Bytes that are copied aside and back (plan/offload.hpp) are NaNs if they were.
+      bool copied = false;
+      for (int n = 0; n < s.tensors.size() && t.element == dtype::uint8; ++n)
+        copied = copied || (!s.writes[n] && s.tensors[n].buffer >= 0 &&
+                            tainted_[static_cast<std::size_t>(s.tensors[n].buffer)]);
+      if (v.nan || copied) tainted_[static_cast<std::size_t>(t.buffer)] = 1;
     }
     // What died in this step is nobody's from here on.
     const ranges before = live_ranges(p_, i, true);

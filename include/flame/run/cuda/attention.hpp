@@ -9,8 +9,8 @@
 namespace flame::cuda_kernels {
 
 // Way 0 is FLAME's tiles; the others are cuDNN's engines, there where cudnn_refusal has no text (an engine
-// may still turn out not to exist: run then throws). Unless all results must be the same to the bit at every
-// run, gradients that are summed by atomics stand before the others.
+// may still turn out not to exist, or cuDNN be too old: the tiles do it then). Unless all results must be the
+// same to the bit at every run, gradients that are summed by atomics stand before the others.
 class prepared_attention {
  public:
   // alignments: of the step's tensors, in bytes. Throws flame::error where tiled_attention does.
@@ -27,6 +27,9 @@ class prepared_attention {
     options.engine.alignment = least(alignments);
     options.engine.candidate = (way - 1) % engines;
     cudnn_.emplace(*cudnn, c, options);
+    if (cudnn_->possible()) return;
+    cudnn_.reset();
+    tiles_.emplace(c, alignments, architecture);
   }
 
   [[nodiscard]] static int ways(const library::attention& c, const std::vector<i64>& alignments,

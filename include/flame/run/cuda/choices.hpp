@@ -19,7 +19,7 @@ namespace flame::cuda_code {
 // libraries; what it lacks is timed when a program is made ready. With FLAME_CHOICES=file they are read from
 // that file and nothing is timed: what the file lacks is done the first way, so that two runs, or two
 // machines of one kind, give the same bits. With FLAME_TIMING=0 nothing is timed and no file is read: always
-// the first way, the libraries' own advice.
+// the first way, the libraries' own advice, of attention FLAME's tiles.
 class choices {
  public:
   // Whether a way must give the same bits at every run. FLAME_DETERMINISTIC=0 allows others where they are

@@ -12,7 +12,7 @@ struct dnn_attention_options {
   dnn_options engine;
   // Gradients of queries are sums over tiles of keys. Summed by atomics they need no memory and differ from
   // run to run in their last bits. Else the scores' cotangents lie in a workspace, for as many heads at a
-  // time as engine.most_workspace holds.
+  // time as engine.most_workspace holds. The graph says which: engines for both have the same notes.
   bool deterministic = true;
 };
 
@@ -92,6 +92,8 @@ class dnn_attention {
   }
 
  private:
+  // Statistics of some of the heads begin at any number.
+  static constexpr i64 aligned_sums = 4;
   using operand = library::attention::operand;
   using axes = dnn_graph::axes;
   using value = dnn_graph::tensor;
@@ -231,9 +233,9 @@ class dnn_attention {
       g.pointwise(CUDNN_POINTWISE_EXP, below, weight);
       g.reduce(CUDNN_REDUCE_TENSOR_ADD, weight, sum);
       // Engines want to make the statistics, also where nobody reads them.
-      const value log = row(), sums = c_.out_sums.there()
-                                          ? g.in_memory(id_sums, single, rows, strides_of(c_.out_sums))
-                                          : row();
+      const value log = row(), sums = c_.out_sums.there() ? g.in_memory(id_sums, single, rows,
+                                                                        strides_of(c_.out_sums), aligned_sums)
+                                                          : row();
       g.pointwise(CUDNN_POINTWISE_LOG, sum, log);
       g.pointwise(CUDNN_POINTWISE_ADD, most, sums, log);
       g.pointwise(CUDNN_POINTWISE_DIV, weight, p, sum);
@@ -243,7 +245,7 @@ class dnn_attention {
 
     const value V = g.in_memory(id_v, half, transposed(of_key), transposed(strides_of(c_.v))),
                 O = here(id_result, c_.attended, of_query), D = here(id_d, c_.d, of_query),
-                sums = g.in_memory(id_sums, single, rows, strides_of(c_.sums)),
+                sums = g.in_memory(id_sums, single, rows, strides_of(c_.sums), aligned_sums),
                 delta = g.in_memory(id_delta, single, rows, rows_strides);
     // delta = sum over dim of d times the result: engines want to make it themselves.
     const value products = g.between(single, of_query, {h * q * d, q * d, h * d, 1}), total = row();

@@ -120,13 +120,15 @@ struct executable::lowered {
   // Pinned memory, once: what a program puts aside does not depend on its externals.
   void reserve_aside(const program& p) {
     if (!aside.empty() || bytes_aside(p) == 0) return;
-    aside.resize(static_cast<std::size_t>(p.buffers.size()), nullptr);
     i64 at = 0;
     for (const buffer& b : p.buffers)
       if (b.kind == buffer_kind::aside) at += cuda_kernels::padded(b.bytes);
+    const std::string purpose = "flame::compile<cuda>: keep::offload needs " + std::to_string(at) +
+                                " bytes of the host's memory, pinned";
     check(
         cudaHostAlloc(reinterpret_cast<void**>(&pinned), static_cast<std::size_t>(at), cudaHostAllocDefault),
-        "flame::compile<cuda>, keep::offload", "cudaHostAlloc");
+        purpose.c_str(), "cudaHostAlloc");
+    aside.resize(static_cast<std::size_t>(p.buffers.size()), nullptr);
     at = 0;
     for (int b = 0; b < p.buffers.size(); ++b)
       if (p.buffers[b].kind == buffer_kind::aside) {

@@ -173,11 +173,15 @@ void choose_way(lowered_step& r, const program_step& s, choices& from, const std
   r.names = std::move(names);
   r.choose = [=, &s, &from](lowered_step& to, trial& on) {
     settle(to, from.choose(problem, ways, [&](int way) {
-      const auto x = prepare(way);
-      return time_step(on, s, x->workspace(),
-                       [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
-                         run(*x, t, static_cast<std::byte*>(workspace), stream);
-                       });
+      try {
+        const auto x = prepare(way);
+        return time_step(on, s, x->workspace(),
+                         [&](const std::vector<void*>& t, void* workspace, cudaStream_t stream) {
+                           run(*x, t, static_cast<std::byte*>(workspace), stream);
+                         });
+      } catch (const error&) {
+        return -1.0;  // as a way that is offered and then refused
+      }
     }));
   };
 }
