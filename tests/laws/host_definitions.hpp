@@ -204,16 +204,16 @@ inline void run_on_cuda(compiled& c, const bound_inputs& in, std::vector<array>&
   for (const array& a : out)
     memory.push_back(to_device(a)), externals.push_back(memory.back().get() + a.offset);
   externals.resize(static_cast<std::size_t>(p.buffers.size()), nullptr);
-  const std::size_t first = in.memory.size();
+  const std::size_t operands = in.memory.size();
   for (int time = 0; time < 3; ++time) {
     for (std::size_t i = 0; i < out.size(); ++i) {
       const std::vector<std::byte> nothing(out[i].bytes.size(), std::byte{0xFF});
-      cuda_code::copy_to_device(memory[first + i].get(), nothing.data(), static_cast<i64>(nothing.size()));
+      cuda_code::copy_to_device(memory[operands + i].get(), nothing.data(), static_cast<i64>(nothing.size()));
     }
     run->run(externals);
     for (std::size_t i = 0; i < out.size(); ++i) {
       const std::vector<std::byte> before = out[i].bytes;
-      cuda_code::copy_to_host(out[i].bytes.data(), memory[first + i].get(), static_cast<i64>(before.size()));
+      cuda_code::copy_to_host(out[i].bytes.data(), memory[operands + i].get(), static_cast<i64>(before.size()));
       if (time > 0 && before != out[i].bytes) throw error("a law on cuda: a repeated run gave other bits");
     }
   }
