@@ -22,9 +22,14 @@ struct fusion {
 
 namespace fusing {
 
-// A cast from 16 bits to more.
-[[nodiscard]] constexpr bool widens(const graph& g, int n) {
-  return g.is(n, op::cast) && has_16_bits(g.type(g.arg(n, 0)).element) && !has_16_bits(g.type(n).element);
+// Whether node n, of a group, is a cast from 16 bits to more, or reads one that is made again.
+[[nodiscard]] constexpr bool widens(const state& s, int n) {
+  const graph& g = s.g;
+  if (g.is(n, op::cast) && has_16_bits(g.type(g.arg(n, 0)).element) && !has_16_bits(g.type(n).element))
+    return true;
+  for (int k = 0; k < g[n].arg_count; ++k)
+    if (const int a = meant(g, g.arg(n, k)); s.how[a] == making::again && widens(s, a)) return true;
+  return false;
 }
 
 // Instructions of one group: members in topological order, what they read as slots.
@@ -207,7 +212,7 @@ struct writer {
     if (members[q].empty()) continue;
     w.axes(s.spaces[q]);
     w.rounds = false;
-    for (int i : members[q]) w.rounds = w.rounds || f.wide[i] || fusing::widens(g, i);
+    for (int i : members[q]) w.rounds = w.rounds || f.wide[i] || fusing::widens(s, i);
     for (int i : members[q])
       if (w.value[i] < 0) w.compute(i);
     for (int i : members[q])

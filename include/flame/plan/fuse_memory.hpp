@@ -47,8 +47,13 @@ namespace flame::fusing {
 // are fused with them, or with their epilogue. Within bounds, so that a chain of norms is not computed from
 // its beginning in each kernel: as many instructions, and smaller tensors, as a norm's application with its
 // activation has, and some more.
+//
+// So is a cast to more bytes of what is in memory: the f64 numbers that such a norm's sums are of.
 inline constexpr i64 most_work = 16;
 inline constexpr int most_beside = 6;
+[[nodiscard]] constexpr bool is_larger_cast(const graph& g, int n) {
+  return g.is(n, op::cast) && size_of(g.type(n).element) > size_of(g.type(g.arg(n, 0)).element);
+}
 [[nodiscard]] constexpr list<u8> recomputed(state& s) {
   const graph& g = s.g;
   bool any = false;
@@ -59,6 +64,8 @@ inline constexpr int most_beside = 6;
   const list<u8> memory = find_memory(s);
   list<u8> of_columns, chosen, result;  // made of a column reduction; fit; wanted
   of_columns.resize(g.size(), 0), chosen.resize(g.size(), 0), result.resize(g.size(), 0);
+  list<u8> statistic;  // made of such reductions alone: few numbers, made once
+  statistic.resize(g.size(), 0);
   list<i64> work;    // of a chosen node down to memory
   list<int> beside;  // the smaller tensors there
   work.resize(g.size(), 0), beside.resize(g.size(), 0);
@@ -68,11 +75,17 @@ inline constexpr int most_beside = 6;
                     s.reduced_by(n).rank < g.type(g.arg(n, 0)).rank;
     for (int k = 0; k < g[n].arg_count; ++k)
       if (const int a = meant(g, g.arg(n, k)); s.how[a] == making::fused) of_columns[n] |= of_columns[a];
+    statistic[n] = of_columns[n];
+    for (int k = 0; k < g[n].arg_count && !is_reduction(g, n); ++k) {
+      const int a = meant(g, g.arg(n, k));
+      statistic[n] =
+          statistic[n] && (s.how[a] == making::immediate || s.how[a] == making::uniform || statistic[a]);
+    }
     if (s.how[n] != making::fused || is_reduction(g, n) || kind_of(g[n].code) == op_kind::random ||
-        s.output[n])
+        s.output[n] || statistic[n])
       continue;
     int full = -1;
-    bool fits = of_columns[n] != 0;
+    bool fits = of_columns[n] != 0 || is_larger_cast(g, n);
     for (int k = 0; k < g[n].arg_count && fits; ++k) {
       const int a = meant(g, g.arg(n, k));
       if (s.how[a] == making::immediate || s.how[a] == making::uniform || a == full) continue;
@@ -86,7 +99,6 @@ inline constexpr int most_beside = 6;
       full = a;
     }
     fits = fits && full >= 0;
-    // Not of a reduction's own result: that is small, and made once.
     if (fits && !chosen[full])
       fits = s.how[full] != making::fused || (memory[full] && !is_reduction(g, full));
     for (int r : s.readers[n]) fits = fits && s.how[r] == making::fused;
@@ -118,7 +130,7 @@ inline constexpr int most_beside = 6;
     return s.how[n] == making::fused || s.how[n] == making::uniform || s.how[n] == making::again;
   };
   for (int n = 0; n < g.size(); ++n) {
-    if (!computed(n) || !has_16_bits(g.type(n).element)) continue;
+    if (!computed(n) || !is_floating(g.type(n).element)) continue;
     if (is_reduction(g, n)) {
       of_sums[n] = !s.row[n];
       continue;
