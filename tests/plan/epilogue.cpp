@@ -1,14 +1,7 @@
 // Scales and biases as part of products: which steps go, and that the rest means the same.
-#include <doctest/doctest.h>
-
-#include <flame/language.hpp>
 #include <flame/plan/epilogue.hpp>
-#include <flame/plan/memory.hpp>
-#include <flame/run/create.hpp>
-#include <flame/run/function.hpp>
 
-#include <cmath>
-#include <cstring>
+#include "rewritten.hpp"
 
 namespace epilogue_test {
 
@@ -48,40 +41,8 @@ inline constexpr struct third : input<f32, feature, token> {
 inline constexpr struct other : input<f32, feature, channel> {
 } other;
 
-// How many steps folding takes away. The results are the same to rounding.
 template <class F, class... T> int folded(F& f, const T&... arguments) {
-  program before = f.plan(arguments...), after = before;
-  fold_into_products(after);
-  order_for_memory(after);
-  place_buffers(after);
-  std::vector<std::vector<float>> first, second;
-  for (const program* p : {&before, &after}) {
-    std::vector<std::vector<float>> memory;
-    std::vector<void*> externals;
-    for (int b = 0; b < p->buffers.size(); ++b) {
-      externals.push_back(nullptr);
-      if (p->buffers[b].kind != buffer_kind::external) continue;
-      std::vector<float> values(static_cast<std::size_t>(p->buffers[b].bytes / 4));
-      for (std::size_t i = 0; i < values.size(); ++i)
-        values[i] = normal_element<float>(static_cast<u64>(b), static_cast<u64>(i));
-      memory.push_back(values);
-      externals.back() = memory.back().data();
-    }
-    host_code::arena arena;
-    // Nothing that a step reads may be there by chance.
-    std::memset(arena.reserve(p->arena_bytes), 0xFF, static_cast<std::size_t>(p->arena_bytes));
-    host_code::executable(program(*p)).run(externals, arena);
-    (p == &before ? first : second) = memory;
-  }
-  double worst = 0, largest = 0;
-  for (std::size_t i = 0; i < first.size(); ++i)
-    for (std::size_t k = 0; k < first[i].size(); ++k) {
-      worst = std::max(worst, std::fabs(static_cast<double>(first[i][k] - second[i][k])));
-      largest = std::max(largest, std::fabs(static_cast<double>(first[i][k])));
-    }
-  CHECK(worst <= 1e-5 * largest);
-  CHECK(largest > 0);
-  return before.steps.size() - after.steps.size();
+  return plan_tests::taken_away([](program& p) { fold_into_products(p); }, f, arguments...);
 }
 
 const auto h = ones<f32>(batch == 3, token, channel);
