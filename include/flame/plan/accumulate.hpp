@@ -118,21 +118,9 @@ template <class Make> [[nodiscard]] const group& rewritten(const group& code, u6
   });
 }
 
-class summing {
+class summing : buffer_users {
  public:
-  explicit summing(program& p) : p_(p) {
-    const int n = p.buffers.size();
-    writer_.resize(n, -1), writers_.resize(n, 0), readers_.resize(n, 0);
-    for (int i = 0; i < p.steps.size(); ++i)
-      for (int k = 0; k < p.steps[i].tensors.size(); ++k) {
-        const int b = p.steps[i].tensors[k].buffer;
-        if (b < 0) continue;
-        if (p.steps[i].writes[k])
-          writer_[b] = i, ++writers_[b];
-        else
-          ++readers_[b];
-      }
-  }
+  explicit summing(program& p) : buffer_users(p), p_(p) {}
 
   void run() {
     list<u8> gone;
@@ -142,25 +130,21 @@ class summing {
       while (!gone[i] && merge_pair(i)) {
       }
     }
-    list<program_step> left;
-    for (int i = 0; i < p_.steps.size(); ++i)
-      if (!gone[i]) left.push(static_cast<program_step&&>(p_.steps[i]));
-    p_.steps = static_cast<list<program_step>&&>(left);
+    take_away(p_, gone);
   }
 
  private:
-  [[nodiscard]] bool own(int buffer) const { return p_.buffers[buffer].kind == buffer_kind::arena; }
   // Whether slot k of a sum is the whole result of a product that nobody else reads, and lies as the sum
   // does.
   [[nodiscard]] bool is_product(const program_step& s, int k, int out) const {
     const located &t = s.tensors[k], &to = s.tensors[out];
-    if (!own(t.buffer) || writers_[t.buffer] != 1 || readers_[t.buffer] != 1 || t.element != to.element ||
-        !covers(p_, t) || !to.contiguous() || t.elements() != to.elements())
+    if (!of_arena(p_, t.buffer) || writers[t.buffer] != 1 || reads[t.buffer] != 1 ||
+        t.element != to.element || !covers(p_, t) || !to.contiguous() || t.elements() != to.elements())
       return false;
     const bound_group& g = s.bound;
     for (int r = 0; r < g.batch_rank + g.outer_rank + g.inner_rank; ++r)
       if (g.extents[r] > 1 && g.slots[k].strides[r] != g.slots[out].strides[r]) return false;
-    return is_plain(p_.steps[writer_[t.buffer]], to.element);
+    return is_plain(p_.steps[writer[t.buffer]], to.element);
   }
   // A product that is no more than that.
   [[nodiscard]] bool is_plain(const program_step& s, dtype element) const {
@@ -182,8 +166,8 @@ class summing {
     product.tensors[2] = made, product.writes[2] = 0;
     product.tensors.push(made), product.writes.push(1);
     product.data.push(__builtin_bit_cast(u64, 1.0)), product.data.push(1);
-    writers_[at.buffer] += 1, readers_[at.buffer] += 1;
-    if (writer_[at.buffer] < writer_[before]) writer_[at.buffer] = writer_[before];
+    writers[at.buffer] += 1, reads[at.buffer] += 1;
+    if (writer[at.buffer] < writer[before]) writer[at.buffer] = writer[before];
   }
 
   // Two products whose sum a group begins with: it reads their sum. False where there are none.
@@ -213,9 +197,9 @@ class summing {
       int one = x.a, two = x.b;
       const int k = body[one].a, l = body[two].a;
       if (!is_product(s, k, l) || !is_product(s, l, k)) continue;
-      if (writer_[s.tensors[l].buffer] < writer_[s.tensors[k].buffer]) std::swap(one, two);
+      if (writer[s.tensors[l].buffer] < writer[s.tensors[k].buffer]) std::swap(one, two);
       const int kept = body[one].a, dropped = body[two].a;
-      add_to(p_.steps[writer_[s.tensors[dropped].buffer]], s.tensors[kept]);
+      add_to(p_.steps[writer[s.tensors[dropped].buffer]], s.tensors[kept]);
       program_step less = s;
       less.code = &added_before(*s.code, at, one, two);
       less.tensors.clear(), less.writes.clear(), less.bound.slots.clear();
@@ -238,13 +222,13 @@ class summing {
     for (int k : sum.loads)
       if (is_product(s, k, sum.out)) products.push(k);
     if (products.size() < 2) return false;
-    sort(products, [&](int a, int b) { return writer_[s.tensors[a].buffer] < writer_[s.tensors[b].buffer]; });
+    sort(products, [&](int a, int b) { return writer[s.tensors[a].buffer] < writer[s.tensors[b].buffer]; });
     const located out = s.tensors[sum.out], first = s.tensors[products[0]];
-    const int from = writer_[first.buffer];
+    const int from = writer[first.buffer];
     const bool all = products.size() == sum.loads.size();
     // Where all is products, the sum is the first one's result for its readers, or the first writes where the
     // sum must stand.
-    const bool renamed = all && own(out.buffer) && writers_[out.buffer] == 1 && covers(p_, out);
+    const bool renamed = all && of_arena(p_, out.buffer) && writers[out.buffer] == 1 && covers(p_, out);
     if (all && !renamed && touched_between(out.buffer, from - 1, i)) return false;
     const located& to = all && !renamed ? out : first;
     auto stands = [&](located t) {
@@ -253,12 +237,12 @@ class summing {
     };
     located& base = p_.steps[from].tensors[2];
     base = stands(base);
-    for (int k = 1; k < products.size(); ++k) add_to(p_.steps[writer_[s.tensors[products[k]].buffer]], to);
+    for (int k = 1; k < products.size(); ++k) add_to(p_.steps[writer[s.tensors[products[k]].buffer]], to);
     if (renamed) {
       for (program_step& reader : p_.steps)
         for (located& t : reader.tensors)
           if (t.buffer == out.buffer) t.buffer = first.buffer;
-      readers_[first.buffer] += readers_[out.buffer] - 1;
+      reads[first.buffer] += reads[out.buffer] - 1;
       p_.buffers[first.buffer].may_wait |= p_.buffers[out.buffer].may_wait;
     }
     if (all) return true;
@@ -279,7 +263,6 @@ class summing {
   }
 
   program& p_;
-  list<int> writer_, writers_, readers_;  // by buffer: the last step that writes it, how many do and read
 };
 
 }  // namespace planning

@@ -83,20 +83,9 @@ struct simple_map {
     if (a.extents[i] != b.extents[i] || a.strides[i] != b.strides[i]) return false;
   return true;
 }
-class folding {
+class folding : buffer_users {
  public:
-  folding(program& p, folded_steps which) : p_(p), which_(which) {
-    writer_.resize(p.buffers.size(), -1), writers_.resize(p.buffers.size(), 0);
-    readers_.resize(p.buffers.size());
-    for (int i = 0; i < p.steps.size(); ++i)
-      for (int k = 0; k < p.steps[i].tensors.size(); ++k) {
-        const int b = p.steps[i].tensors[k].buffer;
-        if (b < 0) continue;
-        if (p.steps[i].writes[k])
-          writer_[b] = i, ++writers_[b];
-        else if (!readers_[b].has(i))
-          readers_[b].push(i);
-      }
+  folding(program& p, folded_steps which) : buffer_users(p), p_(p), which_(which) {
     gone_.resize(p.steps.size(), 0);
   }
 
@@ -104,20 +93,15 @@ class folding {
     for (int i = 0; i < p_.steps.size(); ++i)
       if (const simple_map m = simple_map_of(p_.steps[i]))
         if (!before(i, m) && m.bias < 0) behind(i, m);
-    list<program_step> left;
-    for (int i = 0; i < p_.steps.size(); ++i)
-      if (!gone_[i]) left.push(static_cast<program_step&&>(p_.steps[i]));
-    p_.steps = static_cast<list<program_step>&&>(left);
+    take_away(p_, gone_);
   }
 
  private:
-  [[nodiscard]] bool own(int buffer) const { return p_.buffers[buffer].kind == buffer_kind::arena; }
-
   // A product whose result this step alone reads, or steps that do the same, makes the step's result at once.
   bool before(int i, const simple_map& m) {
     program_step& s = p_.steps[i];
     const located in = s.tensors[m.in], out = s.tensors[m.out];
-    if (!own(in.buffer) || writers_[in.buffer] == 0) return false;
+    if (!of_arena(p_, in.buffer) || writers[in.buffer] == 0) return false;
     // A sum of products (plan/accumulate.hpp) has its bias in the first.
     list<int> adding;
     const int from = first_writer(in.buffer, adding);
@@ -127,9 +111,9 @@ class folding {
     located made = product.tensors[2], bias;
     if (!covers(p_, made)) return false;
     list<int> alike;  // this step, and those that make the same anew: a backward's
-    for (int r : readers_[in.buffer]) {
+    for (int r : readers[in.buffer]) {
       if (gone_[r] || adding.has(r)) continue;
-      if (r <= writer_[in.buffer] || !does_alike(r, s, m)) return false;
+      if (r <= writer[in.buffer] || !does_alike(r, s, m)) return false;
       alike.push(r);
     }
     if (m.bias >= 0) {
@@ -144,30 +128,30 @@ class folding {
     if (m.bias < 0 && !is_scale(scale_of(product) * m.scale)) return false;
     // One step's result may be one of the program's: it is written there. Of several each is read from where
     // the product writes.
-    if (alike.size() == 1 && !own(out.buffer)) {
-      if (writers_[out.buffer] != 1 || !readers_[out.buffer].empty()) return false;
-      made.buffer = out.buffer, writer_[out.buffer] = from;
+    if (alike.size() == 1 && !of_arena(p_, out.buffer)) {
+      if (writers[out.buffer] != 1 || !readers[out.buffer].empty()) return false;
+      made.buffer = out.buffer, writer[out.buffer] = from;
       for (int r : adding)
         for (int k = 2; k < p_.steps[r].tensors.size(); ++k) p_.steps[r].tensors[k].buffer = out.buffer;
     } else {
       for (int r : alike) {
         const int b = p_.steps[r].tensors[simple_map_of(p_.steps[r]).out].buffer;
-        if (!own(b) || writers_[b] != 1) return false;
+        if (!of_arena(p_, b) || writers[b] != 1) return false;
       }
       for (int r : alike) {
         const int b = p_.steps[r].tensors[simple_map_of(p_.steps[r]).out].buffer;
-        for (int reader : list<int>(readers_[b])) {
+        for (int reader : list<int>(readers[b])) {
           for (located& t : p_.steps[reader].tensors)
             if (t.buffer == b) t.buffer = in.buffer;
           p_.buffers[in.buffer].may_wait |= p_.buffers[b].may_wait;
-          if (!readers_[in.buffer].has(reader)) readers_[in.buffer].push(reader);
+          if (!readers[in.buffer].has(reader)) readers[in.buffer].push(reader);
         }
       }
     }
     if (m.bias >= 0) {
       product.tensors[2] = bias, product.writes[2] = 0;
       product.tensors.push(made), product.writes.push(1);
-      readers_[bias.buffer].push(from);
+      readers[bias.buffer].push(from);
     } else {
       product.tensors[2] = made;
       rescale(product, m.scale);
@@ -177,9 +161,9 @@ class folding {
   }
   // The step that writes a buffer, and those that add to it then; -1 where others write it too.
   int first_writer(int buffer, list<int>& adding) const {
-    if (writers_[buffer] == 1) return writer_[buffer];
+    if (writers[buffer] == 1) return writer[buffer];
     int first = -1;
-    for (int i = 0; i <= writer_[buffer]; ++i) {
+    for (int i = 0; i <= writer[buffer]; ++i) {
       const program_step& s = p_.steps[i];
       for (int k = 0; k < s.tensors.size(); ++k) {
         if (gone_[i] || !s.writes[k] || s.tensors[k].buffer != buffer) continue;
@@ -229,10 +213,10 @@ class folding {
   void behind(int i, const simple_map& m) {
     program_step& s = p_.steps[i];
     const located &in = s.tensors[m.in], &out = s.tensors[m.out];
-    if (!own(out.buffer) || writers_[out.buffer] != 1 || readers_[out.buffer].empty()) return;
+    if (!of_arena(p_, out.buffer) || writers[out.buffer] != 1 || readers[out.buffer].empty()) return;
     if (!covers(p_, in) || !covers(p_, out) || !lie_the_same(in, out) || !lie_alike(s, m.in, m.out)) return;
     int last = i;
-    for (int r : readers_[out.buffer]) {
+    for (int r : readers[out.buffer]) {
       const program_step& t = p_.steps[r];
       if (gone_[r] || t.tensors.size() != 3 || t.library != op::contract || !folds(t, false)) return;
       if ((t.tensors[0].buffer == out.buffer && t.tensors[1].buffer == out.buffer)) return;
@@ -241,12 +225,12 @@ class folding {
     }
     if (written_between(in.buffer, i, last)) return;
     p_.buffers[in.buffer].may_wait |= p_.buffers[out.buffer].may_wait;
-    for (int r : readers_[out.buffer]) {
+    for (int r : readers[out.buffer]) {
       program_step& t = p_.steps[r];
       for (int k = 0; k < 2; ++k)
         if (t.tensors[k].buffer == out.buffer) t.tensors[k].buffer = in.buffer;
       rescale(t, m.scale);
-      if (!readers_[in.buffer].has(r)) readers_[in.buffer].push(r);
+      if (!readers[in.buffer].has(r)) readers[in.buffer].push(r);
     }
     gone_[i] = 1;
   }
@@ -298,8 +282,6 @@ class folding {
 
   program& p_;
   folded_steps which_;
-  list<int> writer_, writers_;  // by buffer: the step that writes it last, how many do
-  list<list<int>> readers_;
   list<u8> gone_;
 };
 

@@ -28,11 +28,11 @@ class ordering {
         const stretch mine = stretch_of(s.tensors[k], base[b]);
         if (writes(s, k)) {
           order.write(mine);
-          if (lives::of_arena(p, b) && !written[b]) makes_[i].push(b);
+          if (of_arena(p, b) && !written[b]) makes_[i].push(b);
           written[b] = 1;
         } else {
           order.read(mine);
-          if (lives::of_arena(p, b) && !reads_[i].has(b)) reads_[i].push(b), readers_[b].push(i);
+          if (of_arena(p, b) && !reads_[i].has(b)) reads_[i].push(b), readers_[b].push(i);
         }
       }
       for (int w : order.next()) before_[i].push(w), after_[w].push(i);

@@ -57,6 +57,41 @@ namespace flame::planning {
   return true;
 }
 
+[[nodiscard]] inline bool of_arena(const program& p, int buffer) {
+  return p.buffers[buffer].kind == buffer_kind::arena;
+}
+
+// Which steps write and read each buffer.
+struct buffer_users {
+  list<int> writer, writers, reads;  // the last step that writes it, how many do, how often it is read
+  list<list<int>> readers;           // steps, each once
+
+  explicit buffer_users(const program& p) {
+    const int n = p.buffers.size();
+    writer.resize(n, -1), writers.resize(n, 0), reads.resize(n, 0);
+    readers.resize(n);
+    for (int i = 0; i < p.steps.size(); ++i)
+      for (int k = 0; k < p.steps[i].tensors.size(); ++k) {
+        const int b = p.steps[i].tensors[k].buffer;
+        if (b < 0) continue;
+        if (p.steps[i].writes[k]) {
+          writer[b] = i, ++writers[b];
+          continue;
+        }
+        ++reads[b];
+        if (!readers[b].has(i)) readers[b].push(i);
+      }
+  }
+};
+
+// The program without these steps.
+inline void take_away(program& p, const list<u8>& gone) {
+  list<program_step> left;
+  for (int i = 0; i < p.steps.size(); ++i)
+    if (!gone[i]) left.push(static_cast<program_step&&>(p.steps[i]));
+  p.steps = static_cast<list<program_step>&&>(left);
+}
+
 // By buffer; positions are places in an order of steps.
 struct lives {
   list<int> first, last;  // -1 where no step uses it
@@ -91,9 +126,6 @@ struct lives {
         }
       }
     }
-  }
-  [[nodiscard]] static bool of_arena(const program& p, int b) {
-    return p.buffers[b].kind == buffer_kind::arena;
   }
 
   // The last step of all whose memory buffer b is, by buffer.
